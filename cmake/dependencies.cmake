@@ -1,0 +1,35 @@
+# Every outside library in one place. All of them are Debian 12 packages (scripts/packages.txt).
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+find_package(spdlog 1.10 REQUIRED)
+find_package(Eigen3 3.4 REQUIRED NO_MODULE)
+pkg_check_modules(ffmpeg REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale)
+pkg_check_modules(lmdb REQUIRED IMPORTED_TARGET lmdb)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+
+# oneDNN's own CMake file asks for OpenCL, which the CPU library does not need.
+find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)
+find_library(DNNL_LIBRARY dnnl REQUIRED)
+add_library(onednn INTERFACE IMPORTED)
+target_include_directories(onednn INTERFACE ${DNNL_INCLUDE_DIR})
+target_link_libraries(onednn INTERFACE ${DNNL_LIBRARY})
+
+# libcsv and utf8proc ship no pkg-config file for the versions in Debian 12.
+find_path(LIBCSV_INCLUDE_DIR csv.h REQUIRED)
+find_library(LIBCSV_LIBRARY csv REQUIRED)
+add_library(libcsv INTERFACE IMPORTED)
+target_include_directories(libcsv INTERFACE ${LIBCSV_INCLUDE_DIR})
+target_link_libraries(libcsv INTERFACE ${LIBCSV_LIBRARY})
+find_path(UTF8PROC_INCLUDE_DIR utf8proc.h REQUIRED)
+find_library(UTF8PROC_LIBRARY utf8proc REQUIRED)
+add_library(utf8proc INTERFACE IMPORTED)
+target_include_directories(utf8proc INTERFACE ${UTF8PROC_INCLUDE_DIR})
+target_link_libraries(utf8proc INTERFACE ${UTF8PROC_LIBRARY})
+
+if(MMRA_NEURAL)
+  # Debian's TorchConfig asks for everything it was built with; only the CPU parts are used here.
+  find_package(Torch 1.13 REQUIRED)
+endif()
