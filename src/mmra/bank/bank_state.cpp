@@ -1,0 +1,113 @@
+#include "mmra/bank/bank_state.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "mmra/bank/context_typer.h"
+#include "mmra/core/error.h"
+
+namespace mmra::bank {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kFormatVersion = 1;
+
+[[noreturn]] void damaged(const std::string& what, const std::string& bank) {
+  throw Error(ErrorKind::kCorruptData,
+              "the memory bank " + bank + " is damaged: its " + what + " cannot be read");
+}
+
+}  // namespace
+
+void BankState::count(const Record& record, int sign) {
+  num_labelled += record.popularity ? sign : 0;
+  num_with_video += record.video_path.empty() ? 0 : sign;
+  num_with_time += record.posted_at ? sign : 0;
+  num_in_split[static_cast<int>(record.split)] += sign;
+}
+
+void BankState::count_tokens(std::int64_t visual_tokens, std::int64_t text_tokens, int sign) {
+  num_visual_tokens += sign * visual_tokens;
+  num_text_tokens += sign * text_tokens;
+}
+
+bool BankState::same_counts(const BankState& other) const {
+  return num_labelled == other.num_labelled && num_with_video == other.num_with_video &&
+         num_with_time == other.num_with_time &&
+         std::equal(std::begin(num_in_split), std::end(num_in_split), other.num_in_split) &&
+         num_visual_tokens == other.num_visual_tokens && num_text_tokens == other.num_text_tokens;
+}
+
+std::string to_json_text(const BankState& state) {
+  return Json{{"generation", state.generation},           {"commit_id", state.commit_id},
+              {"labelled", state.num_labelled},           {"with_video", state.num_with_video},
+              {"with_time", state.num_with_time},         {"splits", state.num_in_split},
+              {"visual_tokens", state.num_visual_tokens}, {"text_tokens", state.num_text_tokens}}
+      .dump();
+}
+
+BankState parse_state(const std::string& text, const std::string& bank) {
+  try {
+    const Json json = Json::parse(text);
+    BankState state;
+    json.at("generation").get_to(state.generation);
+    json.at("commit_id").get_to(state.commit_id);
+    json.at("labelled").get_to(state.num_labelled);
+    json.at("with_video").get_to(state.num_with_video);
+    json.at("with_time").get_to(state.num_with_time);
+    for (std::size_t i = 0; i < 3; ++i) json.at("splits").at(i).get_to(state.num_in_split[i]);
+    json.at("visual_tokens").get_to(state.num_visual_tokens);
+    json.at("text_tokens").get_to(state.num_text_tokens);
+    return state;
+  } catch (const Json::exception&) {
+    damaged("state", bank);
+  }
+}
+
+std::string to_json_text(const BankSchema& schema, int indent) {
+  Json columns = Json::object();
+  for (const auto& [name, type] : schema.context_columns) columns[name] = name_of(type);
+  return Json{{"format_version", schema.format_version},
+              {"popularity_unit", schema.popularity_unit},
+              {"popularity_horizon", schema.popularity_horizon},
+              {"encoders_name", schema.encoders_name},
+              {"encoders_fingerprint", schema.encoders_fingerprint},
+              {"num_frames", schema.num_frames},
+              {"visual_dim", schema.visual_dim},
+              {"text_dim", schema.text_dim},
+              {"retrieval_dim", schema.retrieval_dim},
+              {"context_columns", columns}}
+      .dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+BankSchema parse_schema(const std::string& text, const std::string& bank) {
+  try {
+    const Json json = Json::parse(text);
+    BankSchema schema;
+    json.at("format_version").get_to(schema.format_version);
+    if (schema.format_version > kFormatVersion) {
+      throw Error(ErrorKind::kUnsupported,
+                  "the memory bank " + bank + " has format version " +
+                      std::to_string(schema.format_version) + ", this program reads up to " +
+                      std::to_string(kFormatVersion) + "; take a newer program");
+    }
+    json.at("popularity_unit").get_to(schema.popularity_unit);
+    json.at("popularity_horizon").get_to(schema.popularity_horizon);
+    json.at("encoders_name").get_to(schema.encoders_name);
+    json.at("encoders_fingerprint").get_to(schema.encoders_fingerprint);
+    json.at("num_frames").get_to(schema.num_frames);
+    json.at("visual_dim").get_to(schema.visual_dim);
+    json.at("text_dim").get_to(schema.text_dim);
+    json.at("retrieval_dim").get_to(schema.retrieval_dim);
+    for (const auto& [name, type] : json.at("context_columns").items()) {
+      if (type != "number" && type != "category") damaged("schema", bank);
+      schema.context_columns[name] = type == "number" ? ColumnType::kNumber : ColumnType::kCategory;
+    }
+    return schema;
+  } catch (const Json::exception&) {
+    damaged("schema", bank);
+  }
+}
+
+}  // namespace mmra::bank

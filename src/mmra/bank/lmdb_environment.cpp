@@ -1,0 +1,266 @@
+#include "mmra/bank/lmdb_environment.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <map>
+#include <mutex>
+
+namespace mmra::bank {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Address space, not disk: the file grows as it is filled. Smaller ones are for limits on address
+// space (ulimit -v, sanitizers).
+constexpr std::size_t kMapBytes[] = {std::size_t{1} << 40, std::size_t{1} << 36,
+                                     std::size_t{1} << 32, std::size_t{1} << 29};
+constexpr unsigned kMaxReaders = 1024;
+constexpr const char* kDatabaseNames[kNumDatabases] = {"meta", "records", "features", "thumbnails"};
+
+Error lmdb_error(int code, const std::string& action, const fs::path& directory) {
+  const std::string where = directory.string();
+  if (code == EIO) {
+    return {ErrorKind::kIo, "cannot " + action + " " + where +
+                                ": a write was cut short (is the disk full, or over quota?); "
+                                "nothing was changed"};
+  }
+  if (code == ENOENT) return {ErrorKind::kNotFound, "there is no memory bank in " + where};
+  if (code > 0) return system_error(action, where, code);
+  const std::string reason = mdb_strerror(code);
+  switch (code) {
+    case MDB_MAP_FULL:
+      return {ErrorKind::kIo, "cannot " + action + " " + where +
+                                  ": the bank has reached the size of its memory map; raise the "
+                                  "limit on address space (ulimit -v)"};
+    case MDB_TXN_FULL:
+      return {ErrorKind::kInvalidInput,
+              "cannot " + action + " " + where + ": too much at once; write in smaller batches"};
+    case MDB_READERS_FULL:
+      return {ErrorKind::kIo, "cannot " + action + " " + where + ": more than " +
+                                  std::to_string(kMaxReaders) + " readers at once; stop some"};
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE:
+    case MDB_NOTFOUND:
+      return {ErrorKind::kCorruptData, "the memory bank " + where + " is damaged (" + reason +
+                                           "); restore it from a backup or make it anew"};
+    default:
+      return {ErrorKind::kIo, "cannot " + action + " " + where + ": " + reason};
+  }
+}
+
+MDB_val to_val(std::string_view text) { return {text.size(), const_cast<char*>(text.data())}; }
+
+ByteView to_bytes(const MDB_val& value) {
+  return {static_cast<const std::byte*>(value.mv_data), value.mv_size};
+}
+
+std::string_view to_key(const MDB_val& value) {
+  return {static_cast<const char*>(value.mv_data), value.mv_size};
+}
+
+}  // namespace
+
+Environment::Environment(const fs::path& directory, bool create) : directory_(directory) {
+  try {
+    open(create);
+  } catch (...) {
+    if (env_ != nullptr) mdb_env_close(env_);
+    throw;
+  }
+}
+
+Environment::~Environment() { mdb_env_close(env_); }
+
+void Environment::open(bool create) {
+  int code = try_open_any_size(0);
+  writable_ = code == 0;
+  if (!create && (code == EACCES || code == EROFS || code == EPERM)) {
+    code = try_open_any_size(MDB_RDONLY);
+    // Without a lock file a writer elsewhere does not see us; checksums would show what it did.
+    if (code != 0) code = try_open_any_size(MDB_RDONLY | MDB_NOLOCK);
+  }
+  if (code != 0) throw lmdb_error(code, "open the memory bank in", directory_);
+  cover_map_with_file();
+  int num_dead = 0;
+  mdb_reader_check(env_, &num_dead);  // slots of readers that were killed; fails without locks
+  open_databases(create);
+}
+
+int Environment::try_open_any_size(unsigned flags) {
+  int code = ENOMEM;
+  for (const std::size_t map_bytes : kMapBytes) {
+    code = try_open(flags, map_bytes);
+    if (code != ENOMEM) break;
+  }
+  return code;
+}
+
+int Environment::try_open(unsigned flags, std::size_t map_bytes) {
+  int code = mdb_env_create(&env_);
+  if (code != 0) return code;
+  code = mdb_env_set_maxdbs(env_, kNumDatabases);
+  if (code == 0) code = mdb_env_set_maxreaders(env_, kMaxReaders);
+  if (code == 0) code = mdb_env_set_mapsize(env_, map_bytes);
+  // Readers belong to transactions, not threads. Never MDB_WRITEMAP: SIGBUS on a full disk.
+  if (code == 0) code = mdb_env_open(env_, directory_.c_str(), flags | MDB_NOTLS, 0644);
+  if (code != 0) {
+    mdb_env_close(env_);
+    env_ = nullptr;
+  }
+  return code;
+}
+
+/// A file that was cut off would be a SIGBUS when its missing end is touched. Zeros there instead
+/// are noticed, by LMDB as pages of no kind, by us as wrong checksums.
+void Environment::cover_map_with_file() const {
+  MDB_envinfo info;
+  MDB_stat stat;
+  int descriptor = -1;
+  mdb_env_info(env_, &info);
+  mdb_env_stat(env_, &stat);
+  mdb_env_get_fd(env_, &descriptor);
+  const auto needed = static_cast<off_t>((info.me_last_pgno + 1) * stat.ms_psize);
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0) throw system_error("read", directory_.string(), errno);
+  if (status.st_size >= needed) return;
+  // fallocate never shrinks, whatever a writer does at the same time.
+  if (writable_ && ::fallocate(descriptor, 0, needed - 1, 1) == 0) return;
+  throw Error(ErrorKind::kCorruptData, (directory_ / "data.mdb").string() + " is cut off: it has " +
+                                           std::to_string(status.st_size) +
+                                           " bytes, expected at least " + std::to_string(needed) +
+                                           "; restore it from a backup");
+}
+
+void Environment::open_databases(bool create) {
+  MDB_txn* transaction = nullptr;
+  int code = mdb_txn_begin(env_, nullptr, create ? 0 : MDB_RDONLY, &transaction);
+  for (int i = 0; code == 0 && i < kNumDatabases; ++i) {
+    code = mdb_dbi_open(transaction, kDatabaseNames[i], create ? MDB_CREATE : 0, &databases_[i]);
+  }
+  if (code == 0) {
+    code = mdb_txn_commit(transaction);  // handles live on only when this is committed
+  } else if (transaction != nullptr) {
+    mdb_txn_abort(transaction);
+  }
+  if (code != 0) throw lmdb_error(code, "open the memory bank in", directory_);
+}
+
+struct SharedEnvironment::Registry {
+  struct Entry {
+    std::unique_ptr<Environment> environment;
+    int num_users = 0;
+  };
+  std::mutex mutex;
+  std::map<Key, Entry> entries;
+};
+
+SharedEnvironment::Registry& SharedEnvironment::registry() {
+  static auto* const kRegistry = new Registry;  // outlives every static that may hold a bank
+  return *kRegistry;
+}
+
+SharedEnvironment::SharedEnvironment(const fs::path& directory) {
+  struct stat status {};
+  const fs::path file = directory / "data.mdb";
+  if (::stat(file.c_str(), &status) != 0) throw system_error("open", file.string(), errno);
+  key_ = {status.st_dev, status.st_ino};
+  // Held while opening and closing: the same file must never be open twice, not even for a moment.
+  const std::scoped_lock lock(registry().mutex);
+  auto& entry = registry().entries[key_];
+  if (entry.num_users == 0) {
+    try {
+      entry.environment = std::make_unique<Environment>(directory, /*create=*/false);
+    } catch (...) {
+      registry().entries.erase(key_);
+      throw;
+    }
+  }
+  ++entry.num_users;
+  environment_ = entry.environment.get();
+}
+
+SharedEnvironment::~SharedEnvironment() {
+  if (environment_ == nullptr) return;
+  const std::scoped_lock lock(registry().mutex);
+  const auto entry = registry().entries.find(key_);
+  if (--entry->second.num_users == 0) registry().entries.erase(entry);
+}
+
+Transaction::Transaction(const Environment& environment, Kind kind) : environment_(environment) {
+  const unsigned flags = kind == Kind::kRead ? MDB_RDONLY : 0;
+  int code = mdb_txn_begin(environment.get(), nullptr, flags, &transaction_);
+  if (code == MDB_READERS_FULL) {
+    int num_dead = 0;
+    mdb_reader_check(environment.get(), &num_dead);
+    code = mdb_txn_begin(environment.get(), nullptr, flags, &transaction_);
+  }
+  if (code != 0) fail(code, kind == Kind::kRead ? "read" : "write");
+}
+
+Transaction::~Transaction() {
+  if (transaction_ != nullptr) mdb_txn_abort(transaction_);
+}
+
+void Transaction::fail(int code, const std::string& action) const {
+  throw lmdb_error(code, action, environment_.directory());
+}
+
+std::optional<ByteView> Transaction::get(Database database, std::string_view key) const {
+  if (key.empty()) return std::nullopt;  // LMDB calls it an error
+  MDB_val name = to_val(key);
+  MDB_val value{};
+  const int code = mdb_get(transaction_, environment_.database(database), &name, &value);
+  if (code == MDB_NOTFOUND || code == MDB_BAD_VALSIZE) return std::nullopt;
+  if (code != 0) fail(code, "read");
+  return to_bytes(value);
+}
+
+std::int64_t Transaction::count(Database database) const {
+  MDB_stat stat;
+  const int code = mdb_stat(transaction_, environment_.database(database), &stat);
+  if (code != 0) fail(code, "read");
+  return static_cast<std::int64_t>(stat.ms_entries);
+}
+
+void Transaction::for_each(
+    Database database,
+    const std::function<bool(std::string_view key, ByteView value)>& visit) const {
+  MDB_cursor* opened = nullptr;
+  int code = mdb_cursor_open(transaction_, environment_.database(database), &opened);
+  if (code != 0) fail(code, "read");
+  const std::unique_ptr<MDB_cursor, decltype(&mdb_cursor_close)> cursor(opened, &mdb_cursor_close);
+  MDB_val key{};
+  MDB_val value{};
+  while ((code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) == 0) {
+    if (!visit(to_key(key), to_bytes(value))) return;
+  }
+  if (code != MDB_NOTFOUND) fail(code, "read");
+}
+
+void Transaction::put(Database database, std::string_view key, const Bytes& value) {
+  MDB_val name = to_val(key);
+  MDB_val data{value.size(), const_cast<char*>(value.data())};
+  const int code = mdb_put(transaction_, environment_.database(database), &name, &data, 0);
+  if (code != 0) fail(code, "write to");
+}
+
+bool Transaction::remove(Database database, std::string_view key) {
+  if (key.empty()) return false;
+  MDB_val name = to_val(key);
+  const int code = mdb_del(transaction_, environment_.database(database), &name, nullptr);
+  if (code == MDB_NOTFOUND || code == MDB_BAD_VALSIZE) return false;
+  if (code != 0) fail(code, "write to");
+  return true;
+}
+
+void Transaction::commit() {
+  const int code = mdb_txn_commit(std::exchange(transaction_, nullptr));
+  if (code != 0) fail(code, "write to");
+}
+
+}  // namespace mmra::bank

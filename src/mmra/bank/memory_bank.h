@@ -1,0 +1,125 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mmra/bank/record.h"
+
+namespace mmra::bank {
+
+enum class ColumnType : std::uint8_t { kNumber, kCategory };
+
+/// What was decided when the bank was made; never changes afterwards except that context columns
+/// are added.
+struct BankSchema {
+  int format_version = 1;
+  std::string popularity_unit = "popularity";  ///< "comments", "views", …: shown with predictions
+  std::string popularity_horizon;              ///< "7d"; empty: unspecified
+  std::string encoders_name;                   ///< "builtin", …
+  std::string encoders_fingerprint;
+  int num_frames = 10;  ///< L
+  int visual_dim = 0;
+  int text_dim = 0;
+  int retrieval_dim = 0;
+  std::map<std::string, ColumnType> context_columns;
+};
+
+struct BankInfo {
+  BankSchema schema;
+  std::uint64_t generation = 0;  ///< counts commits
+  std::int64_t num_records = 0;
+  std::int64_t num_labelled = 0;
+  std::int64_t num_with_video = 0;
+  std::int64_t num_with_time = 0;
+  std::int64_t num_in_split[3] = {0, 0, 0};  ///< by Split
+  std::int64_t num_visual_tokens = 0;        ///< of all records
+  std::int64_t num_text_tokens = 0;
+  std::int64_t disk_bytes = 0;
+};
+
+/// Everything retrieval and training need of a consistent snapshot, in contiguous arrays; row order
+/// is ascending id (bytewise), so "ties broken by id" is "by row". Immutable, thread-safe, may map
+/// files.
+class BankTable {
+ public:
+  virtual ~BankTable() = default;
+  [[nodiscard]] virtual std::uint64_t generation() const = 0;
+  [[nodiscard]] virtual std::size_t num_rows() const = 0;
+  [[nodiscard]] virtual int retrieval_dim() const = 0;
+  /// Row-major [num_rows × retrieval_dim], float32.
+  [[nodiscard]] virtual std::span<const float> retrieval_vectors() const = 0;
+  [[nodiscard]] virtual std::string_view id(std::size_t row) const = 0;
+  [[nodiscard]] virtual std::optional<std::size_t> row_of(std::string_view id) const = 0;
+  [[nodiscard]] virtual std::optional<double> popularity(std::size_t row) const = 0;
+  [[nodiscard]] virtual std::optional<Timestamp> posted_at(std::size_t row) const = 0;
+  [[nodiscard]] virtual Split split(std::size_t row) const = 0;
+};
+
+struct Problem {
+  std::string id;    ///< empty: the bank as a whole
+  std::string what;  ///< one line
+};
+
+/// The memory bank B of the paper (2.1): records by id with their features. This interface has an
+/// embedded implementation (a directory); a distributed engine can be another. One writer at a time
+/// (a second one gets Error{kIo} that says who), any number of readers in any process; a reader
+/// sees a consistent snapshot per call. put() and remove() return when the change is durable.
+class MemoryBank {
+ public:
+  virtual ~MemoryBank() = default;
+
+  [[nodiscard]] virtual BankInfo info() const = 0;
+  [[nodiscard]] virtual std::optional<Record> find(std::string_view id) const = 0;
+  [[nodiscard]] virtual std::optional<Features> find_features(std::string_view id) const = 0;
+  /// Visits a snapshot in ascending id order; `visit` returns false to stop. Thumbnails are left
+  /// out here (find() has them), so that a scan stays cheap.
+  virtual void for_each(const std::function<bool(const Record&)>& visit) const = 0;
+  virtual void for_each_with_features(
+      const std::function<bool(const Record&, const Features&)>& visit) const = 0;
+
+  /// Inserts or replaces, all or nothing, durable on return. Throws Error{kInvalidInput} where a
+  /// record does not fit the schema (dims, context type: names id and column), {kIo} on a full
+  /// disk.
+  virtual void put(std::span<const StoredRecord> records) = 0;
+  /// Replaces the record and leaves its features and thumbnails as they are; Error{kNotFound} where
+  /// it is not there.
+  virtual void put_record(const Record& record) = 0;
+  /// How many of them were there.
+  virtual std::int64_t remove(std::span<const std::string> ids) = 0;
+  /// Adds context columns; a known one with another type is Error{kInvalidInput}.
+  virtual void add_context_columns(const std::map<std::string, ColumnType>& columns) = 0;
+
+  /// A snapshot for retrieval and training: mapped from the derived file where that is of this
+  /// generation, else made from the records (and, where this bank is writable, saved again).
+  [[nodiscard]] virtual std::shared_ptr<const BankTable> table() const = 0;
+
+  /// Reads everything: checksums, decodability, dims, derived files against records. Empty: sound.
+  [[nodiscard]] virtual std::vector<Problem> verify() const = 0;
+};
+
+enum class OpenMode { kReadOnly, kReadWrite };
+
+/// Opens the bank in `directory`. Throws Error{kNotFound} (no bank there: says how to make one),
+/// {kCorruptData}, {kUnsupported} (a newer format version).
+[[nodiscard]] std::unique_ptr<MemoryBank> open_bank(const std::filesystem::path& directory,
+                                                    OpenMode mode);
+
+/// Makes an empty bank in `directory` (created if needed; must not hold one). The encoder artefact
+/// is the caller's to put into encoders_directory() beforehand.
+[[nodiscard]] std::unique_ptr<MemoryBank> create_bank(const std::filesystem::path& directory,
+                                                      const BankSchema& schema);
+
+[[nodiscard]] bool bank_exists(const std::filesystem::path& directory);
+/// Where a bank keeps its frozen encoder artefact, and the failures of its last ingest.
+[[nodiscard]] std::filesystem::path encoders_directory(const std::filesystem::path& bank_directory);
+[[nodiscard]] std::filesystem::path failures_file(const std::filesystem::path& bank_directory);
+
+}  // namespace mmra::bank

@@ -1,0 +1,359 @@
+#include "mmra/bank/vector_table.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "mmra/core/error.h"
+#include "mmra/core/files.h"
+#include "mmra/core/fingerprint.h"
+
+namespace mmra::bank {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kMagic = 0x0043455641524D4D;  // "MMRAVEC\0"
+constexpr std::uint32_t kVersion = 1;
+constexpr std::size_t kAlignment = 64;
+
+struct Header {
+  std::uint64_t magic = kMagic;
+  std::uint32_t version = kVersion;
+  std::uint32_t retrieval_dim = 0;
+  std::uint64_t generation = 0;
+  std::uint64_t commit_id = 0;
+  std::uint64_t num_rows = 0;
+  std::uint64_t id_bytes = 0;
+  std::uint64_t file_bytes = 0;
+  std::uint64_t checksum = 0;  ///< of the 56 bytes before it
+};
+static_assert(sizeof(Header) == kAlignment);
+
+enum Section { kIdEnds, kIdBytes, kPopularity, kPostedAt, kSplit, kVectors, kNumSections };
+
+struct Footer {
+  std::uint64_t checksums[kNumSections] = {};
+  std::uint64_t reserved = 0;
+  std::uint64_t checksum = 0;  ///< of the 56 bytes before it
+};
+static_assert(sizeof(Footer) == kAlignment);
+
+template <typename Block>
+std::uint64_t checksum_of_block(const Block& block) {
+  return checksum64(std::as_bytes(std::span(&block, 1)).first(sizeof block - 8));
+}
+
+/// Where everything lies, from the numbers in the header; empty where they overflow.
+struct Layout {
+  std::size_t begin[kNumSections] = {};
+  std::size_t size[kNumSections] = {};
+  std::size_t footer = 0;
+  std::size_t file_bytes = 0;
+
+  static std::optional<Layout> of(std::uint64_t num_rows, std::uint64_t id_bytes,
+                                  std::uint64_t retrieval_dim) {
+    // Far beyond any disk, far below overflow.
+    constexpr std::uint64_t kMax = std::uint64_t{1} << 40;
+    if (num_rows > kMax || id_bytes > kMax || retrieval_dim > (std::uint64_t{1} << 20)) {
+      return std::nullopt;
+    }
+    Layout layout;
+    layout.size[kIdEnds] = num_rows * sizeof(std::uint64_t);
+    layout.size[kIdBytes] = id_bytes;
+    layout.size[kPopularity] = num_rows * sizeof(double);
+    layout.size[kPostedAt] = num_rows * sizeof(std::int64_t);
+    layout.size[kSplit] = num_rows;
+    layout.size[kVectors] = num_rows * retrieval_dim * sizeof(float);
+    std::size_t at = sizeof(Header);
+    for (int section = 0; section < kNumSections; ++section) {
+      layout.begin[section] = at;
+      at += (layout.size[section] + kAlignment - 1) / kAlignment * kAlignment;
+    }
+    layout.footer = at;
+    layout.file_bytes = at + sizeof(Footer);
+    return layout;
+  }
+};
+
+using Sink = std::function<void(const void* data, std::size_t size)>;
+
+/// Writes one section after the other and keeps their checksums.
+class SectionWriter {
+ public:
+  explicit SectionWriter(const Sink& sink)
+      : sink_(sink), state_(XXH3_createState(), &XXH3_freeState) {
+    XXH3_64bits_reset(state_.get());
+  }
+
+  void write(const void* data, std::size_t size) {
+    if (size == 0) return;
+    XXH3_64bits_update(state_.get(), data, size);
+    sink_(data, size);
+    written_ += size;
+  }
+  void end_section() {
+    static constexpr char kZeros[kAlignment] = {};
+    footer_.checksums[section_++] = XXH3_64bits_digest(state_.get());
+    XXH3_64bits_reset(state_.get());
+    const std::size_t padding = (kAlignment - written_ % kAlignment) % kAlignment;
+    if (padding > 0) sink_(kZeros, padding);
+    written_ = 0;
+  }
+  void finish() {
+    footer_.checksum = checksum_of_block(footer_);
+    sink_(&footer_, sizeof footer_);
+  }
+
+ private:
+  const Sink& sink_;
+  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state_;
+  Footer footer_;
+  int section_ = 0;
+  std::size_t written_ = 0;
+};
+
+Header make_header(const CommitStamp& stamp, const TableColumns& columns, int retrieval_dim) {
+  Header header;
+  header.retrieval_dim = static_cast<std::uint32_t>(retrieval_dim);
+  header.generation = stamp.generation;
+  header.commit_id = stamp.commit_id;
+  header.num_rows = columns.num_rows();
+  header.id_bytes = columns.id_bytes.size();
+  const auto layout = Layout::of(header.num_rows, header.id_bytes, header.retrieval_dim);
+  if (!layout) throw Error(ErrorKind::kUnsupported, "the bank is too large for one table");
+  header.file_bytes = layout->file_bytes;
+  header.checksum = checksum_of_block(header);
+  return header;
+}
+
+void write_table(const Header& header, const TableColumns& columns,
+                 const ForEachVector& for_each_vector, const Sink& sink) {
+  sink(&header, sizeof header);
+  SectionWriter writer(sink);
+  const auto write_section = [&](const auto& values) {
+    writer.write(values.data(), values.size() * sizeof(values[0]));
+    writer.end_section();
+  };
+  write_section(columns.id_ends);
+  write_section(columns.id_bytes);
+  write_section(columns.popularity);
+  write_section(columns.posted_at);
+  write_section(columns.split);
+  const std::size_t vector_bytes = header.retrieval_dim * sizeof(float);
+  for_each_vector([&](ByteView vector) {
+    if (vector.size() != vector_bytes) {
+      throw Error(ErrorKind::kInternal, "a retrieval vector of " + std::to_string(vector.size()) +
+                                            " bytes, expected " + std::to_string(vector_bytes));
+    }
+    writer.write(vector.data(), vector.size());
+  });
+  writer.end_section();
+  writer.finish();
+}
+
+/// Memory that begins on a cache line, as a mapped file does.
+class AlignedBuffer {
+ public:
+  explicit AlignedBuffer(std::size_t size)
+      : size_(size),
+        data_(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size)), &std::free) {
+    if (!data_) throw std::bad_alloc();
+  }
+  [[nodiscard]] ByteView bytes() const { return {data_.get(), size_}; }
+  void append(const void* data, std::size_t size) {
+    if (size > size_ - used_) throw Error(ErrorKind::kInternal, "more vectors than records");
+    std::memcpy(data_.get() + used_, data, size);
+    used_ += size;
+  }
+  [[nodiscard]] bool full() const { return used_ == size_; }
+
+ private:
+  std::size_t size_;
+  std::size_t used_ = 0;
+  std::unique_ptr<std::byte, decltype(&std::free)> data_;
+};
+
+Header header_of(ByteView file) {
+  Header header;
+  std::memcpy(&header, file.data(), sizeof header);
+  return header;
+}
+
+class VectorTable final : public BankTable {
+ public:
+  /// `bytes` was checked by fault_of_file() and lives as long as `owner`.
+  VectorTable(ByteView bytes, std::shared_ptr<const void> owner)
+      : owner_(std::move(owner)), bytes_(bytes), header_(header_of(bytes)) {
+    layout_ = *Layout::of(header_.num_rows, header_.id_bytes, header_.retrieval_dim);
+  }
+
+  [[nodiscard]] std::uint64_t generation() const override { return header_.generation; }
+  [[nodiscard]] std::size_t num_rows() const override { return header_.num_rows; }
+  [[nodiscard]] int retrieval_dim() const override {
+    return static_cast<int>(header_.retrieval_dim);
+  }
+  [[nodiscard]] std::span<const float> retrieval_vectors() const override {
+    return section<float>(kVectors);
+  }
+  [[nodiscard]] std::string_view id(std::size_t row) const override {
+    const auto ends = section<std::uint64_t>(kIdEnds);
+    const std::size_t begin = row == 0 ? 0 : ends[row - 1];
+    const auto bytes = section<char>(kIdBytes);
+    return {bytes.data() + begin, ends[row] - begin};
+  }
+  [[nodiscard]] std::optional<std::size_t> row_of(std::string_view wanted) const override {
+    std::size_t low = 0;
+    std::size_t high = num_rows();
+    while (low < high) {
+      const std::size_t middle = low + (high - low) / 2;
+      if (id(middle) < wanted) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    if (low == num_rows() || id(low) != wanted) return std::nullopt;
+    return low;
+  }
+  [[nodiscard]] std::optional<double> popularity(std::size_t row) const override {
+    const double value = section<double>(kPopularity)[row];
+    return std::isnan(value) ? std::nullopt : std::optional(value);
+  }
+  [[nodiscard]] std::optional<Timestamp> posted_at(std::size_t row) const override {
+    const std::int64_t ms = section<std::int64_t>(kPostedAt)[row];
+    return ms == TableColumns::kNoTime ? std::nullopt : std::optional(Timestamp{ms});
+  }
+  [[nodiscard]] Split split(std::size_t row) const override {
+    return static_cast<Split>(section<std::uint8_t>(kSplit)[row]);
+  }
+
+  [[nodiscard]] bool section_is_sound(Section which) const {
+    Footer footer;
+    std::memcpy(&footer, bytes_.data() + layout_.footer, sizeof footer);
+    return checksum64(bytes_.subspan(layout_.begin[which], layout_.size[which])) ==
+           footer.checksums[which];
+  }
+
+ private:
+  /// Sections begin on cache lines of a mapping or buffer that does.
+  template <typename Value>
+  [[nodiscard]] std::span<const Value> section(Section which) const {
+    return {reinterpret_cast<const Value*>(bytes_.data() + layout_.begin[which]),
+            layout_.size[which] / sizeof(Value)};
+  }
+
+  std::shared_ptr<const void> owner_;
+  ByteView bytes_;
+  Header header_;
+  Layout layout_;
+};
+
+/// What is wrong with the file, for tables of any commit; empty where all is well.
+std::string fault_of_file(ByteView file) {
+  if (file.size() < sizeof(Header)) return "it is cut off";
+  const Header header = header_of(file);
+  if (header.magic != kMagic) return "it does not begin with MMRAVEC";
+  if (header.version != kVersion) return "it is of version " + std::to_string(header.version);
+  if (header.checksum != checksum_of_block(header)) return "its header is damaged";
+  const auto layout = Layout::of(header.num_rows, header.id_bytes, header.retrieval_dim);
+  if (!layout || layout->file_bytes != header.file_bytes) return "its header is damaged";
+  if (file.size() != header.file_bytes) {
+    return "it has " + std::to_string(file.size()) + " bytes, expected " +
+           std::to_string(header.file_bytes);
+  }
+  Footer footer;
+  std::memcpy(&footer, file.data() + layout->footer, sizeof footer);
+  if (footer.checksum != checksum_of_block(footer)) return "its checksums are damaged";
+  return {};
+}
+
+/// The same for all sections but the vectors.
+std::string fault_of_columns(const VectorTable& table, ByteView file) {
+  for (const Section section : {kIdEnds, kIdBytes, kPopularity, kPostedAt, kSplit}) {
+    if (!table.section_is_sound(section)) return "a checksum does not match";
+  }
+  // A checksum is no proof of origin: what follows is what an access out of bounds would need.
+  const Header header = header_of(file);
+  std::uint64_t last = 0;
+  for (std::uint64_t row = 0; row < header.num_rows; ++row) {
+    std::uint64_t end = 0;
+    std::memcpy(&end, file.data() + sizeof header + row * sizeof end, sizeof end);
+    if (end < last || end > header.id_bytes) return "its ids are damaged";
+    last = end;
+  }
+  for (std::size_t row = 0; row < header.num_rows; ++row) {
+    if (table.split(row) > Split::kTest) return "its splits are damaged";
+  }
+  return {};
+}
+
+}  // namespace
+
+void TableColumns::append(const Record& record) {
+  id_bytes += record.id;
+  id_ends.push_back(id_bytes.size());
+  popularity.push_back(record.popularity.value_or(std::numeric_limits<double>::quiet_NaN()));
+  posted_at.push_back(record.posted_at ? record.posted_at->ms : kNoTime);
+  split.push_back(static_cast<std::uint8_t>(record.split));
+}
+
+void write_vector_file(const fs::path& file, const CommitStamp& stamp, const TableColumns& columns,
+                       int retrieval_dim, const ForEachVector& for_each_vector) {
+  // One write a vector would be a system call for each.
+  constexpr std::size_t kFlushBytes = std::size_t{1} << 20;
+  AtomicFile out(file);
+  std::string buffer;
+  const auto flush = [&] {
+    out.write(buffer);
+    buffer.clear();
+  };
+  write_table(make_header(stamp, columns, retrieval_dim), columns, for_each_vector,
+              [&](const void* data, std::size_t size) {
+                buffer.append(static_cast<const char*>(data), size);
+                if (buffer.size() >= kFlushBytes) flush();
+              });
+  flush();
+  out.commit();
+}
+
+std::shared_ptr<const BankTable> map_vector_file(const fs::path& file, const CommitStamp& stamp,
+                                                 std::string& fault) {
+  fault.clear();
+  std::error_code code;
+  if (!fs::exists(file, code)) return nullptr;
+  auto mapping = std::make_shared<const MappedFile>(file);
+  const ByteView bytes = mapping->bytes();
+  fault = fault_of_file(bytes);
+  if (!fault.empty()) return nullptr;
+  const Header header = header_of(bytes);
+  if (CommitStamp{header.generation, header.commit_id} != stamp) return nullptr;
+  auto table = std::make_shared<const VectorTable>(bytes, std::move(mapping));
+  fault = fault_of_columns(*table, bytes);
+  if (!fault.empty()) return nullptr;
+  return table;
+}
+
+std::shared_ptr<const BankTable> make_vector_table(const CommitStamp& stamp,
+                                                   const TableColumns& columns, int retrieval_dim,
+                                                   const ForEachVector& for_each_vector) {
+  const Header header = make_header(stamp, columns, retrieval_dim);
+  auto buffer = std::make_shared<AlignedBuffer>(header.file_bytes);
+  write_table(header, columns, for_each_vector,
+              [&](const void* data, std::size_t size) { buffer->append(data, size); });
+  if (!buffer->full()) throw Error(ErrorKind::kInternal, "fewer vectors than records");
+  const ByteView bytes = buffer->bytes();
+  return std::make_shared<const VectorTable>(bytes, std::move(buffer));
+}
+
+bool verify_vectors(const BankTable& table) {
+  const auto* mapped = dynamic_cast<const VectorTable*>(&table);
+  return mapped != nullptr && mapped->section_is_sound(kVectors);
+}
+
+}  // namespace mmra::bank
