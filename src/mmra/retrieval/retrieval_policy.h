@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "mmra/bank/memory_bank.h"
+
+namespace mmra::retrieval {
+
+/// A set of splits.
+class SplitSet {
+ public:
+  static SplitSet all() { return SplitSet(0b111); }
+  static SplitSet only(bank::Split split) { return SplitSet(bit(split)); }
+  [[nodiscard]] SplitSet with(bank::Split split) const { return SplitSet(bits_ | bit(split)); }
+  [[nodiscard]] bool contains(bank::Split split) const { return (bits_ & bit(split)) != 0; }
+
+ private:
+  explicit SplitSet(unsigned bits) : bits_(bits) {}
+  static unsigned bit(bank::Split split) { return 1U << static_cast<unsigned>(split); }
+  unsigned bits_;
+};
+
+/// What may be retrieved, decided here and nowhere else: in training, evaluation, prediction,
+/// search and serving alike. A candidate must carry a label, be in an allowed split, not be the
+/// query itself, and, where the query has a time, have been posted strictly before it (candidates
+/// without a time are then left out).
+struct RetrievalPolicy {
+  SplitSet splits = SplitSet::all();
+  bool labelled_only = true;
+
+  /// Training items and everything that is evaluated retrieve from train.
+  static RetrievalPolicy honest_training() {
+    return {SplitSet::only(bank::Split::kTrain), /*labelled_only=*/true};
+  }
+  /// The authors' protocol: train and validation for all three splits (shared/paper).
+  static RetrievalPolicy authors_training() {
+    return {SplitSet::only(bank::Split::kTrain).with(bank::Split::kValid), /*labelled_only=*/true};
+  }
+  /// predict, search and serve: every labelled record but the query.
+  static RetrievalPolicy deployed() { return {}; }
+};
+
+/// The part of a query that the policy looks at. `own_row` is the query's row in the table where it
+/// is in the bank.
+struct QueryIdentity {
+  std::optional<std::size_t> own_row;
+  std::optional<Timestamp> as_of;
+};
+
+[[nodiscard]] bool admits(const RetrievalPolicy& policy, const QueryIdentity& query,
+                          const bank::BankTable& table, std::size_t candidate_row);
+
+}  // namespace mmra::retrieval
