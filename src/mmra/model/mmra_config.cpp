@@ -1,0 +1,231 @@
+#include "mmra/model/mmra_config.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "mmra/core/error.h"
+#include "mmra/core/files.h"
+
+namespace mmra::model {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kFormatVersion = 1;
+constexpr std::string_view kModelName = "mmra";
+
+[[noreturn]] void refuse(const std::string& field, const std::string& value,
+                         const std::string& allowed) {
+  throw Error(ErrorKind::kInvalidInput,
+              "the network's " + field + " is " + value + ", it must be " + allowed);
+}
+
+void check_integer(const std::string& field, int value, int low, int high) {
+  if (value < low || value > high) {
+    refuse(field, std::to_string(value),
+           "from " + std::to_string(low) + " to " + std::to_string(high));
+  }
+}
+
+/// `high` itself is not allowed where `open` is.
+void check_number(const std::string& field, double value, double low, double high, bool open) {
+  const bool below_high = open ? value < high : value <= high;
+  if (!std::isfinite(value) || value < low || !below_high) {
+    refuse(field, std::to_string(value),
+           "from " + std::to_string(low) + (open ? " to below " : " to ") + std::to_string(high));
+  }
+}
+
+/// Reads one JSON object key by key; what was not read at the end is an unknown key.
+class StrictReader {
+ public:
+  StrictReader(const Json& object, std::string origin) : object_(object), origin_(origin) {
+    if (!object.is_object()) fail("is not a JSON object");
+  }
+
+  void read(const std::string& key, bool& out) {
+    const Json& value = take(key);
+    if (!value.is_boolean()) wrong_type(key, "true or false", value);
+    out = value.get<bool>();
+  }
+  void read(const std::string& key, int& out) { out = integer(key, take(key)); }
+  void read(const std::string& key, std::uint64_t& out) {
+    const Json& value = take(key);
+    if (!value.is_number_unsigned()) wrong_type(key, "a whole number", value);
+    out = value.get<std::uint64_t>();
+  }
+  void read(const std::string& key, double& out) {
+    const Json& value = take(key);
+    if (!value.is_number()) wrong_type(key, "a number", value);
+    out = value.get<double>();
+  }
+  void read(const std::string& key, std::string& out) {
+    const Json& value = take(key);
+    if (!value.is_string()) wrong_type(key, "a string", value);
+    out = value.get<std::string>();
+  }
+  void read(const std::string& key, std::vector<int>& out) {
+    const Json& value = take(key);
+    if (!value.is_array()) wrong_type(key, "a list of whole numbers", value);
+    out.clear();
+    for (const Json& element : value) out.push_back(integer(key, element));
+  }
+  const Json& take(const std::string& key) {
+    const auto found = object_.find(key);
+    if (found == object_.end()) fail("has no key \"" + key + "\"");
+    taken_.insert(key);
+    return *found;
+  }
+  void expect_nothing_else() const {
+    for (const auto& [key, value] : object_.items()) {
+      if (taken_.count(key) == 0) fail("has the unknown key \"" + key + "\"");
+    }
+  }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ErrorKind::kCorruptData,
+                origin_ + " " + what + "; it must be as `mmra train` wrote it");
+  }
+
+ private:
+  int integer(const std::string& key, const Json& value) {
+    if (!value.is_number_integer()) wrong_type(key, "a whole number", value);
+    const auto wide = value.get<std::int64_t>();
+    if (wide != static_cast<int>(wide)) fail("has a number out of range under \"" + key + "\"");
+    return static_cast<int>(wide);
+  }
+  [[noreturn]] void wrong_type(const std::string& key, const std::string& expected,
+                               const Json& value) const {
+    fail("has " + std::string(value.type_name()) + " under \"" + key + "\", expected " + expected);
+  }
+
+  const Json& object_;
+  std::string origin_;
+  std::set<std::string> taken_;
+};
+
+/// The one list of fields, for reading and writing alike.
+template <typename Config, typename Visitor>
+void visit_numbers(Config& config, Visitor&& visit) {
+  visit("visual_dim", config.visual_dim);
+  visit("text_dim", config.text_dim);
+  visit("width", config.width);
+  visit("mlp_hidden", config.mlp_hidden);
+  visit("k", config.k);
+  visit("alpha", config.alpha);
+  visit("similarity_scale", config.similarity_scale);
+  visit("scaled_interactions", config.scaled_interactions);
+  visit("learning_rate", config.learning_rate);
+  visit("weight_decay", config.weight_decay);
+  visit("dropout_input", config.dropout_input);
+  visit("dropout_hidden", config.dropout_hidden);
+  visit("token_dropout", config.token_dropout);
+  visit("gradient_clip", config.gradient_clip);
+  visit("ema_decay", config.ema_decay);
+  visit("seed", config.seed);
+  visit("label_mean", config.label_mean);
+  visit("label_std", config.label_std);
+}
+
+template <typename Config, typename Visitor>
+void visit_without(Config& without, Visitor&& visit) {
+  visit("retrieval", without.retrieval);
+  visit("positive_attention", without.positive_attention);
+  visit("negative_attention", without.negative_attention);
+  visit("visual", without.visual);
+  visit("text", without.text);
+}
+
+}  // namespace
+
+std::string_view name_of(Variant variant) noexcept {
+  return variant == Variant::kPaper ? "paper" : "released";
+}
+
+void validate_config(const MmraConfig& config) {
+  constexpr int kMaxDim = 1 << 16;
+  check_integer("visual_dim", config.visual_dim, 0, kMaxDim);
+  check_integer("text_dim", config.text_dim, 0, kMaxDim);
+  check_integer("width", config.width, 1, kMaxDim);
+  for (const int size : config.mlp_hidden) check_integer("mlp_hidden", size, 1, kMaxDim);
+  check_integer("k", config.k, 1, 10000);
+  check_number("alpha", config.alpha, 0.0, 1.0, /*open=*/false);
+  check_number("similarity_scale", config.similarity_scale, 0.0, 1e6, /*open=*/false);
+  check_number("learning_rate", config.learning_rate, 0.0, 1e3, /*open=*/false);
+  check_number("weight_decay", config.weight_decay, 0.0, 1e6, /*open=*/false);
+  check_number("dropout_input", config.dropout_input, 0.0, 1.0, /*open=*/true);
+  check_number("dropout_hidden", config.dropout_hidden, 0.0, 1.0, /*open=*/true);
+  check_number("token_dropout", config.token_dropout, 0.0, 1.0, /*open=*/true);
+  check_number("gradient_clip", config.gradient_clip, 0.0, 1e30, /*open=*/false);
+  check_number("ema_decay", config.ema_decay, 0.0, 1.0, /*open=*/true);
+  check_number("label_mean", config.label_mean, -1e30, 1e30, /*open=*/false);
+  check_number("label_std", config.label_std, 1e-12, 1e30, /*open=*/false);
+  if (config.without.visual && config.without.text) {
+    throw Error(ErrorKind::kInvalidInput,
+                "a network without visual and without text has no input; leave one of them in");
+  }
+  if (config.variant == Variant::kReleased && config.visual_dim == 0 && config.text_dim == 0) {
+    throw Error(ErrorKind::kInvalidInput,
+                "the released network takes its width from the features, which have no dimensions");
+  }
+}
+
+std::vector<int> hidden_sizes(const MmraConfig& config) {
+  if (!config.mlp_hidden.empty()) return config.mlp_hidden;
+  if (config.variant == Variant::kReleased) return {800, 200};
+  return {config.width};
+}
+
+std::string config_to_json(const MmraConfig& config) {
+  Json json;
+  json["model"] = kModelName;
+  json["format_version"] = kFormatVersion;
+  json["variant"] = name_of(config.variant);
+  visit_numbers(config, [&](const char* key, const auto& value) { json[key] = value; });
+  visit_without(config.without,
+                [&](const char* key, const auto& value) { json["without"][key] = value; });
+  return json.dump(2) + "\n";
+}
+
+MmraConfig config_from_json(std::string_view text, const std::string& origin) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  StrictReader reader(json, origin);
+  MmraConfig config;
+  std::string name;
+  reader.read("model", name);
+  if (name != kModelName) reader.fail("is of the model \"" + name + "\", expected \"mmra\"");
+  int version = 0;
+  reader.read("format_version", version);
+  if (version != kFormatVersion) {
+    throw Error(ErrorKind::kUnsupported, origin + " has the format version " +
+                                             std::to_string(version) + ", this program reads " +
+                                             std::to_string(kFormatVersion));
+  }
+  reader.read("variant", name);
+  if (name != "paper" && name != "released") {
+    reader.fail("has the variant \"" + name + "\", expected \"paper\" or \"released\"");
+  }
+  config.variant = name == "paper" ? Variant::kPaper : Variant::kReleased;
+  visit_numbers(config, [&](const char* key, auto& value) { reader.read(key, value); });
+  StrictReader without(reader.take("without"), origin + ", under \"without\",");
+  visit_without(config.without, [&](const char* key, auto& value) { without.read(key, value); });
+  without.expect_nothing_else();
+  reader.expect_nothing_else();
+  return config;
+}
+
+void save_config(const MmraConfig& config, const std::filesystem::path& file) {
+  write_file_atomically(file, config_to_json(config));
+}
+
+MmraConfig load_config(const std::filesystem::path& file) {
+  MmraConfig config = config_from_json(read_file(file), file.string());
+  try {
+    validate_config(config);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kCorruptData, file.string() + ": " + error.what());
+  }
+  return config;
+}
+
+}  // namespace mmra::model

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <string>
+#include <vector>
+
+#include "mmra/model/mmra_config.h"
+#include "mmra/model/neural/parameter_set.h"
+
+namespace mmra::model::neural {
+
+/// Input tokens of one modality for a batch, padded to the longest item.
+struct Tokens {
+  at::Tensor values;  ///< [B × n × d]
+  at::Tensor mask;    ///< bool [B × n], true where there is a token; at least one per item
+};
+
+/// softmax(scale · Q Kᵀ) V over the keys that `key_mask` (bool [B × n_k]) admits: equations 2 and 3
+/// with scale = α/√d and β/√d. Q is [B × n_q × d], K and V are [B × n_k × d].
+[[nodiscard]] at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                   const at::Tensor& key_mask, double scale);
+
+/// Attentive pooling: the tokens' sum weighted by softmax(u · tanh(x Aᵀ + b)), [B × n × d] to [B ×
+/// d].
+class AttentivePooling {
+ public:
+  AttentivePooling(ParameterSet& parameters, const std::string& prefix, std::int64_t width);
+  [[nodiscard]] at::Tensor operator()(const Tokens& tokens) const;
+
+ private:
+  Linear hidden_;
+  Linear score_;
+};
+
+/// The cross-modal bipolar interaction network (paper 2.2.2): input tokens of both modalities to
+/// one vector each. `without` removes polarities or a whole modality; a modality alone has nothing
+/// to attend to and is fused as ReLU(X) W₂.
+class BipolarInteraction {
+ public:
+  BipolarInteraction(ParameterSet& parameters, const std::string& prefix, const MmraConfig& config);
+
+  struct Output {
+    at::Tensor visual;  ///< V [B × d], undefined without visual
+    at::Tensor text;    ///< T [B × d], undefined without text
+  };
+  [[nodiscard]] Output operator()(const Tokens& visual, const Tokens& text) const;
+
+ private:
+  /// One polarity of one direction, for example T^P: queries from the visual tokens, keys and
+  /// values from the text tokens. No bias, as in the paper.
+  struct Attention {
+    at::Tensor query;  ///< [d × d]
+    at::Tensor key;
+    at::Tensor value;
+    double scale = 0.0;
+  };
+  struct Fusion {
+    Linear w1;  ///< [d × polarities·d]
+    Linear w2;  ///< [d × d]
+  };
+  struct Projections;
+
+  [[nodiscard]] std::vector<Attention> make_attentions(ParameterSet& parameters,
+                                                       const std::string& prefix,
+                                                       const std::string& modality,
+                                                       const MmraConfig& config) const;
+  [[nodiscard]] Fusion make_fusion(ParameterSet& parameters, const std::string& prefix,
+                                   std::size_t polarities) const;
+  [[nodiscard]] static Projections project(const at::Tensor& x,
+                                           const std::vector<Attention>& as_query,
+                                           const std::vector<Attention>& as_key);
+
+  std::int64_t width_;
+  std::vector<Attention> text_seen_;    ///< T^P, T^N: rows are visual tokens
+  std::vector<Attention> visual_seen_;  ///< V^P, V^N: rows are text tokens
+  std::vector<Fusion> fusion_;          ///< of the modalities that there are: visual, text
+  std::vector<AttentivePooling> pooling_;
+  bool has_visual_;
+  bool has_text_;
+};
+
+}  // namespace mmra::model::neural

@@ -1,0 +1,229 @@
+#include "mmra/model/neural/packed_features.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+
+namespace mmra::model::neural {
+namespace {
+
+using bank::FeatureTable;
+using bank::TokenView;
+
+/// Where each item's tokens begin in the packed features; one more than there are items.
+std::vector<std::int64_t> token_begins(std::span<const TokenView> views) {
+  std::vector<std::int64_t> begin{0};
+  for (const TokenView& view : views) begin.push_back(begin.back() + view.num_tokens);
+  return begin;
+}
+
+/// Float16 to [tokens × dim] float, without padding.
+at::Tensor unpack(std::span<const TokenView> views, std::span<const std::int64_t> begin, int dim) {
+  at::Tensor features = at::empty({begin.back(), dim}, at::kFloat);
+  auto* to = features.data_ptr<float>();
+  // Small gathers stay on one thread.
+  const std::int64_t work = 1 + features.numel() / static_cast<std::int64_t>(views.size() + 1);
+  at::parallel_for(0, static_cast<std::int64_t>(views.size()), at::internal::GRAIN_SIZE / work + 1,
+                   [&](std::int64_t first, std::int64_t last) {
+                     for (std::int64_t i = first; i < last; ++i) {
+                       const auto values = views[i].values;
+                       halves_to_floats(values, {to + begin[i] * dim, values.size()});
+                     }
+                   });
+  return features;
+}
+
+/// Draws, token by token, which stay; the first of an item always does.
+class TokenKeeper {
+ public:
+  TokenKeeper(const TokenDropout& dropout, std::int64_t num_tokens) {
+    if (dropout.generator == nullptr || dropout.rate == 0.0) return;
+    keep_ = at::empty({num_tokens}, at::kFloat).bernoulli_(1.0 - dropout.rate, *dropout.generator);
+    next_ = keep_.data_ptr<float>();
+  }
+  bool keeps(int position) {
+    if (next_ == nullptr) return true;
+    return *next_++ != 0.0F || position == 0;
+  }
+
+ private:
+  at::Tensor keep_;
+  const float* next_ = nullptr;
+};
+
+int longest(std::span<const TokenView> views) {
+  int length = 1;
+  for (const TokenView& view : views) length = std::max(length, view.num_tokens);
+  return length;
+}
+
+void place_queries(std::span<const TokenView> queries, std::span<const std::int64_t> begin,
+                   const TokenDropout& token_dropout, PackedFeatures& out) {
+  const auto num_queries = static_cast<std::int64_t>(queries.size());
+  const int length = longest(queries);
+  out.num_query_tokens = begin[queries.size()];
+  out.query_slots = at::full({num_queries, length}, out.num_query_tokens, at::kLong);
+  out.query_mask = at::zeros({num_queries, length}, at::kBool);
+  auto slots = out.query_slots.accessor<std::int64_t, 2>();
+  auto mask = out.query_mask.accessor<bool, 2>();
+  TokenKeeper keeper(token_dropout, out.num_query_tokens);
+  for (std::int64_t b = 0; b < num_queries; ++b) {
+    for (int p = 0; p < queries[b].num_tokens; ++p) {
+      slots[b][p] = begin[b] + p;
+      mask[b][p] = keeper.keeps(p);
+    }
+    if (queries[b].num_tokens == 0) mask[b][0] = true;
+  }
+}
+
+/// One query's instances: their tokens, where those begin, and their weights.
+struct Neighbour {
+  std::int64_t begin = 0;
+  int num_tokens = 0;
+  double weight = 0.0;
+  std::vector<char> keep;
+
+  [[nodiscard]] bool has(int position) const {
+    return position < num_tokens && keep[static_cast<std::size_t>(position)] != 0;
+  }
+};
+
+void aggregate_query(std::span<const Neighbour> neighbours, int length, WeightedRows& rows) {
+  for (int p = 0; p < length; ++p) {
+    double sum = 0.0;
+    int count = 0;
+    for (const Neighbour& n : neighbours) {
+      if (!n.has(p)) continue;
+      sum += n.weight;
+      ++count;
+    }
+    for (const Neighbour& n : neighbours) {
+      if (!n.has(p)) continue;
+      // Weights that all underflowed beside a far more similar instance (without this position)
+      // share.
+      rows.add(n.begin + p, sum > 0.0 ? n.weight / sum : 1.0 / count);
+    }
+    rows.end_row();
+  }
+}
+
+void aggregate_instances(std::span<const TokenView> instances, std::span<const std::int64_t> begin,
+                         std::span<const std::int32_t> slots, std::span<const double> weights,
+                         std::int64_t num_queries, const TokenDropout& token_dropout,
+                         PackedFeatures& out) {
+  const auto k = static_cast<std::int64_t>(slots.size()) / num_queries;
+  const int length = longest(instances);
+  std::int64_t num_drawn = 0;
+  for (const std::int32_t slot : slots) num_drawn += slot < 0 ? 0 : instances[slot].num_tokens;
+  TokenKeeper keeper(token_dropout, num_drawn);
+
+  out.aggregate = WeightedRows(begin.back() - begin.front());
+  out.aggregate_mask = at::zeros({num_queries, length}, at::kBool);
+  auto mask = out.aggregate_mask.accessor<bool, 2>();
+  at::Tensor fallback = at::zeros({num_queries, length, 2}, at::kFloat);
+  auto fallback_at = fallback.accessor<float, 3>();
+  bool any_fallback = false;
+  for (std::int64_t b = 0; b < num_queries; ++b) {
+    std::vector<Neighbour> neighbours;
+    bool any_instance = false;
+    for (std::int64_t j = b * k; j < (b + 1) * k; ++j) {
+      if (slots[j] < 0) continue;
+      any_instance = true;
+      const TokenView& view = instances[slots[j]];
+      Neighbour neighbour{begin[slots[j]] - begin.front(), view.num_tokens, weights[j], {}};
+      for (int p = 0; p < view.num_tokens; ++p) {
+        neighbour.keep.push_back(keeper.keeps(p) ? 1 : 0);
+        if (neighbour.keep.back() != 0) mask[b][p] = true;
+      }
+      if (view.num_tokens > 0) neighbours.push_back(std::move(neighbour));
+    }
+    aggregate_query(neighbours, length, out.aggregate);
+    if (neighbours.empty()) {
+      mask[b][0] = true;
+      fallback_at[b][0][any_instance ? 0 : 1] = 1.0F;
+      any_fallback = true;
+    }
+  }
+  if (any_fallback) out.fallback = fallback;
+}
+
+}  // namespace
+
+TokenView tokens_of(const FeatureTable& table, std::size_t row, Modality modality) {
+  return modality == Modality::kVisual ? table.visual_tokens(row) : table.text_tokens(row);
+}
+
+DistinctRows distinct_rows(std::span<const std::int32_t> instance_rows) {
+  DistinctRows distinct;
+  std::unordered_map<std::int32_t, std::int32_t> slot_of;
+  distinct.slots.reserve(instance_rows.size());
+  for (const std::int32_t row : instance_rows) {
+    if (row < 0) {
+      distinct.slots.push_back(-1);
+      continue;
+    }
+    const auto [found, added] =
+        slot_of.emplace(row, static_cast<std::int32_t>(distinct.rows.size()));
+    if (added) distinct.rows.push_back(row);
+    distinct.slots.push_back(found->second);
+  }
+  return distinct;
+}
+
+PackedFeatures pack_features(const Batch& batch, const DistinctRows& instances,
+                             std::span<const double> weights, Modality modality,
+                             at::ScalarType dtype, const TokenDropout& token_dropout) {
+  std::vector<TokenView> views;
+  for (const std::int32_t row : batch.query_rows) {
+    views.push_back(tokens_of(*batch.queries, row, modality));
+  }
+  const std::size_t num_queries = views.size();
+  for (const std::int32_t row : instances.rows) {
+    views.push_back(tokens_of(*batch.memory, row, modality));
+  }
+  const std::vector<std::int64_t> begin = token_begins(views);
+  const int dim =
+      modality == Modality::kVisual ? batch.queries->visual_dim() : batch.queries->text_dim();
+
+  PackedFeatures out;
+  out.features = unpack(views, begin, dim).to(dtype);
+  const std::span all(views);
+  place_queries(all.first(num_queries), begin, token_dropout, out);
+  if (!instances.slots.empty()) {
+    aggregate_instances(all.subspan(num_queries), std::span(begin).subspan(num_queries),
+                        instances.slots, weights, static_cast<std::int64_t>(num_queries),
+                        token_dropout, out);
+    if (out.fallback.defined()) out.fallback = out.fallback.to(dtype);
+  }
+  return out;
+}
+
+AggregatedLabels aggregate_labels(const Batch& batch, std::span<const double> weights,
+                                  double label_mean, double label_std, at::ScalarType dtype) {
+  const auto num_queries = static_cast<std::int64_t>(batch.query_rows.size());
+  at::Tensor values = at::zeros({num_queries}, at::kDouble);
+  AggregatedLabels out{{}, at::zeros({num_queries}, at::kBool), false};
+  for (std::int64_t b = 0; b < num_queries; ++b) {
+    double sum = 0.0;
+    double total = 0.0;
+    for (std::int64_t j = b * batch.k; j < (b + 1) * batch.k; ++j) {
+      const std::int32_t row = batch.instance_rows[j];
+      if (row < 0 || std::isnan(batch.memory->log2_popularity(row))) continue;
+      const double label = batch.memory->log2_popularity(row);
+      sum += weights[j] * (label - label_mean) / label_std;
+      total += weights[j];
+    }
+    if (total > 0.0) {
+      values[b] = sum / total;
+    } else {
+      out.missing[b] = true;
+      out.any_missing = true;
+    }
+  }
+  out.values = values.to(dtype);
+  return out;
+}
+
+}  // namespace mmra::model::neural

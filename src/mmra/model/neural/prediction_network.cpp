@@ -1,0 +1,14 @@
+#include "mmra/model/neural/prediction_network.h"
+
+namespace mmra::model::neural {
+
+at::Tensor PredictionNetwork::operator()(const at::Tensor& x, double dropout_rate,
+                                         at::Generator* generator) const {
+  at::Tensor hidden = dropout(x, dropout_rate, generator);
+  for (std::size_t i = 0; i + 1 < layers_.size(); ++i) {
+    hidden = dropout(at::relu(layers_[i](hidden)), dropout_rate, generator);
+  }
+  return layers_.back()(hidden).squeeze(1);
+}
+
+}  // namespace mmra::model::neural

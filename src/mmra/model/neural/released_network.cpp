@@ -1,0 +1,277 @@
+#include "mmra/model/neural/released_network.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "mmra/model/instance_weights.h"
+
+namespace mmra::model::neural {
+namespace {
+
+constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
+
+/// [… × dim] to [… × width], zeros behind.
+at::Tensor widen(const at::Tensor& x, std::int64_t width) {
+  const std::int64_t missing = width - x.size(-1);
+  return missing == 0 ? x : at::constant_pad_nd(x, {0, missing});
+}
+
+/// One text vector a row, (first token + mean of tokens) / 2, and 1 where there is one.
+struct TextVectors {
+  at::Tensor values;  ///< [rows × d_t], zeros where there is no title
+  std::vector<char> exists;
+};
+
+TextVectors text_vectors(const bank::FeatureTable& table, std::span<const std::int32_t> rows,
+                         at::ScalarType dtype) {
+  const std::int64_t dim = table.text_dim();
+  TextVectors out{at::zeros({static_cast<std::int64_t>(rows.size()), dim}, at::kDouble), {}};
+  auto* to = out.values.data_ptr<double>();
+  for (const std::int32_t row : rows) {
+    const bank::TokenView view = table.text_tokens(row);
+    out.exists.push_back(view.num_tokens > 0 ? 1 : 0);
+    for (int token = 0; token < view.num_tokens; ++token) {
+      const double share = (token == 0 ? 0.5 : 0.0) + 0.5 / view.num_tokens;
+      for (std::int64_t c = 0; c < dim; ++c) {
+        to[c] += share * half_to_float(view.values[token * dim + c]);
+      }
+    }
+    to += dim;
+  }
+  out.values = out.values.to(dtype);
+  return out;
+}
+
+/// 1 for each item that is missing, as a factor of a learned stand-in: [B × 1].
+at::Tensor to_factor(const std::vector<char>& exists, at::ScalarType dtype) {
+  at::Tensor factor = at::empty({static_cast<std::int64_t>(exists.size()), 1}, at::kFloat);
+  auto* values = factor.data_ptr<float>();
+  for (std::size_t i = 0; i < exists.size(); ++i) values[i] = exists[i] != 0 ? 0.0F : 1.0F;
+  return factor.to(dtype);
+}
+
+}  // namespace
+
+ReleasedNetwork::ReleasedNetwork(const MmraConfig& config, at::ScalarType dtype)
+    : Network(ParameterSet(dtype, config.seed)),
+      config_(config),
+      width_(std::max(config.visual_dim, config.text_dim)) {
+  const int modalities = (config.without.visual ? 0 : 1) + (config.without.text ? 0 : 1);
+  own_ = make_side("");
+  std::int64_t size = modalities * width_;
+  if (!config.without.retrieval) {
+    retrieved_ = make_side("retrieval_");
+    size = (2 * modalities + modalities * modalities + modalities) * width_;
+  }
+  int index = 0;
+  const auto add_layer = [&](std::int64_t to) {
+    prediction_.add_layer(linear("prediction_module." + std::to_string(index), size, to));
+    size = to;
+    index += 2;
+  };
+  for (const int hidden : hidden_sizes(config)) add_layer(hidden);
+  add_layer(1);
+  const double bound = 1.0 / std::sqrt(static_cast<double>(width_));
+  if (!config.without.retrieval) {
+    label_ = linear("label_embedding_linear", 1, width_);
+    no_instance_label_ = parameters_.zeros("no_instance.label", {1});
+  }
+  if (!config.without.visual)
+    absent_visual_ = parameters_.uniform("absent.visual", {width_}, bound);
+  if (!config.without.text) absent_text_ = parameters_.uniform("absent.text", {width_}, bound);
+}
+
+/// As torch.nn.Linear initialises itself.
+Linear ReleasedNetwork::linear(const std::string& name, std::int64_t in, std::int64_t out) {
+  const double bound = 1.0 / std::sqrt(static_cast<double>(in));
+  return {parameters_.uniform(name + ".weight", {out, in}, bound),
+          parameters_.uniform(name + ".bias", {out}, bound)};
+}
+
+ReleasedNetwork::Side ReleasedNetwork::make_side(const std::string& prefix) {
+  const Without& without = config_.without;
+  const std::int64_t d = width_;
+  const int polarities =
+      (without.positive_attention ? 0 : 1) + (without.negative_attention ? 0 : 1);
+  const bool cross = !without.visual && !without.text && polarities > 0;
+  const std::int64_t cross_in = cross ? 2 * d : d;
+  Side side;
+  if (cross) {
+    side.visual_embedding = linear(prefix + "visual_embedding", d, d);
+    side.text_embedding = linear(prefix + "textual_embedding", d, d);
+    side.dual_visual = linear(prefix + "dual_attention_linear_1", polarities * d, d);
+    side.dual_text = linear(prefix + "dual_attention_linear_2", polarities * d, d);
+  }
+  if (!without.visual) {
+    side.cross_visual = linear(prefix + "cross_modal_linear_1", cross_in, d);
+    side.pool_visual = linear(prefix + "uni_modal_linear_1", d, 1);
+  }
+  if (!without.text) {
+    side.cross_text = linear(prefix + "cross_modal_linear_2", cross_in, d);
+    side.pool_text = linear(prefix + "uni_modal_linear_2", d, 1);
+  }
+  return side;
+}
+
+ReleasedNetwork::Inputs ReleasedNetwork::own_inputs(const Batch& batch) const {
+  const at::ScalarType dtype = parameters_.dtype();
+  Inputs inputs;
+  if (!config_.without.visual) {
+    Batch alone;
+    alone.queries = batch.queries;
+    alone.query_rows = batch.query_rows;
+    const PackedFeatures packed = pack_features(alone, {}, {}, Modality::kVisual, dtype, {});
+    const auto dim = packed.features.size(1);
+    // The row behind the tokens is the padding; the absent token is added where a query has no
+    // frame.
+    const at::Tensor rows = at::cat({packed.features, at::zeros({1, dim}, dtype)});
+    const at::Tensor frames =
+        widen(rows.index_select(0, packed.query_slots.flatten()), width_)
+            .view({packed.query_mask.size(0), packed.query_mask.size(1), width_});
+    const at::Tensor missing =
+        packed.query_slots.eq(packed.num_query_tokens).logical_and(packed.query_mask);
+    inputs.visual = frames + missing.unsqueeze(2).to(dtype) * absent_visual_;
+    inputs.visual_mask = packed.query_mask;
+  }
+  if (!config_.without.text) {
+    const TextVectors text = text_vectors(*batch.queries, batch.query_rows, dtype);
+    inputs.text = widen(text.values, width_) + to_factor(text.exists, dtype) * absent_text_;
+  }
+  return inputs;
+}
+
+ReleasedNetwork::Inputs ReleasedNetwork::aggregated_inputs(const Batch& batch,
+                                                           std::span<const double> weights) const {
+  const at::ScalarType dtype = parameters_.dtype();
+  const DistinctRows instances = distinct_rows(batch.instance_rows);
+  Inputs inputs;
+  if (!config_.without.visual) {
+    const PackedFeatures packed =
+        pack_features(batch, instances, weights, Modality::kVisual, dtype, {});
+    const auto num_tokens = packed.features.size(0) - packed.num_query_tokens;
+    inputs.visual_mask = packed.aggregate_mask;
+    inputs.visual =
+        widen(
+            packed.aggregate.times(packed.features.narrow(0, packed.num_query_tokens, num_tokens)),
+            width_)
+            .view({packed.aggregate_mask.size(0), packed.aggregate_mask.size(1), width_});
+    if (packed.fallback.defined()) {
+      inputs.visual = inputs.visual + packed.fallback.sum(2, /*keepdim=*/true) * absent_visual_;
+    }
+  }
+  if (!config_.without.text) {
+    const TextVectors text = text_vectors(*batch.memory, instances.rows, dtype);
+    WeightedRows aggregate(text.values.size(0));
+    std::vector<char> exists;
+    const auto k = static_cast<std::size_t>(batch.k);
+    for (std::size_t begin = 0; begin < instances.slots.size(); begin += k) {
+      double sum = 0.0;
+      for (std::size_t j = begin; j < begin + k; ++j) {
+        const std::int32_t slot = instances.slots[j];
+        if (slot >= 0 && text.exists[slot] != 0) sum += weights[j];
+      }
+      for (std::size_t j = begin; j < begin + k && sum > 0.0; ++j) {
+        const std::int32_t slot = instances.slots[j];
+        if (slot >= 0 && text.exists[slot] != 0) aggregate.add(slot, weights[j] / sum);
+      }
+      aggregate.end_row();
+      exists.push_back(sum > 0.0 ? 1 : 0);
+    }
+    inputs.text =
+        widen(aggregate.times(text.values), width_) + to_factor(exists, dtype) * absent_text_;
+  }
+  return inputs;
+}
+
+at::Tensor ReleasedNetwork::aggregated_label(const Batch& batch,
+                                             std::span<const double> weights) const {
+  const AggregatedLabels labels =
+      aggregate_labels(batch, weights, config_.label_mean, config_.label_std, parameters_.dtype());
+  const at::Tensor scalar = labels.any_missing
+                                ? at::where(labels.missing, no_instance_label_, labels.values)
+                                : labels.values;
+  return at::relu(label_(scalar.unsqueeze(1)));
+}
+
+at::Tensor ReleasedNetwork::dual(const Linear& layer, const at::Tensor& positive) const {
+  const Without& without = config_.without;
+  const std::int64_t d = width_;
+  at::Tensor weight;
+  if (without.negative_attention) {
+    weight = layer.weight;
+  } else if (without.positive_attention) {
+    weight = layer.weight * -config_.alpha;
+  } else {
+    weight = layer.weight.narrow(1, 0, d) - config_.alpha * layer.weight.narrow(1, d, d);
+  }
+  return at::linear(positive, weight);
+}
+
+ReleasedNetwork::Output ReleasedNetwork::interact(const Side& side, const Inputs& inputs) const {
+  const double d = static_cast<double>(width_);
+  at::Tensor visual_in = inputs.visual;
+  at::Tensor text_in = inputs.text;
+  if (side.dual_visual.weight.defined()) {
+    // S = tanh(V W₁ + b) tanh(t W₂ + b) / d, softmax over the frames: [B × L].
+    const at::Tensor scores = at::bmm(at::tanh(side.visual_embedding(inputs.visual)),
+                                      at::tanh(side.text_embedding(inputs.text)).unsqueeze(2))
+                                  .squeeze(2) /
+                              d;
+    const at::Tensor frame_weights =
+        at::softmax(scores.masked_fill(inputs.visual_mask.logical_not(), kMinusInfinity), 1);
+    // T_p is the text times each frame's weight, so one product a row serves all its frames.
+    const at::Tensor text_seen =
+        at::tanh(frame_weights.unsqueeze(2) * dual(side.dual_visual, inputs.text).unsqueeze(1) +
+                 side.dual_visual.bias);
+    // V_p: the softmax over a single text token is 1, so the frames are summed.
+    const at::Tensor frames =
+        (inputs.visual * inputs.visual_mask.unsqueeze(2).to(inputs.visual.scalar_type())).sum(1);
+    const at::Tensor visual_seen = at::tanh(dual(side.dual_text, frames) + side.dual_text.bias);
+    visual_in = at::cat({inputs.visual, text_seen}, 2);
+    text_in = at::cat({inputs.text, visual_seen}, 1);
+  }
+  Output output;
+  if (visual_in.defined()) {
+    const at::Tensor fused = at::tanh(side.cross_visual(visual_in));
+    const at::Tensor scores = side.pool_visual(fused).squeeze(2) / d;
+    const at::Tensor pooling =
+        at::softmax(scores.masked_fill(inputs.visual_mask.logical_not(), kMinusInfinity), 1);
+    output.visual = at::bmm(pooling.unsqueeze(1), fused).squeeze(1);
+  }
+  // Pooling a single text token gives that token: its weights (pool_text) never learn.
+  if (text_in.defined()) output.text = at::tanh(side.cross_text(text_in));
+  return output;
+}
+
+at::Tensor ReleasedNetwork::forward(const Batch& batch, at::Generator* generator) const {
+  const Output own = interact(own_, own_inputs(batch));
+  std::vector<at::Tensor> h;
+  const auto append = [&](const at::Tensor& x) {
+    if (x.defined()) h.push_back(x);
+  };
+  const auto append_product = [&](const at::Tensor& x, const at::Tensor& y) {
+    if (x.defined() && y.defined()) h.push_back(x * y);
+  };
+  append(own.text);
+  append(own.visual);
+  if (!config_.without.retrieval) {
+    const std::vector<double> weights = instance_weights(batch.instance_rows, batch.similarities,
+                                                         batch.k, config_.similarity_scale);
+    const Output retrieved = interact(retrieved_, aggregated_inputs(batch, weights));
+    const at::Tensor label = aggregated_label(batch, weights);
+    append(retrieved.text);
+    append(retrieved.visual);
+    append_product(own.visual, retrieved.visual);
+    append_product(own.visual, retrieved.text);
+    append_product(own.text, retrieved.visual);
+    append_product(own.text, retrieved.text);
+    append_product(own.visual, label);
+    append_product(own.text, label);
+  }
+  return prediction_(at::cat(h, 1), config_.dropout_hidden, generator);
+}
+
+}  // namespace mmra::model::neural

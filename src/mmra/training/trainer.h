@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <stop_token>
+#include <vector>
+
+#include "mmra/bank/feature_table.h"
+#include "mmra/core/progress.h"
+#include "mmra/model/predictor.h"
+#include "mmra/retrieval/exact_search.h"
+
+namespace mmra::training {
+
+/// Rows of one table with the instances that were retrieved for them (row i of `instances` belongs
+/// to rows[i]).
+struct Examples {
+  std::vector<std::int32_t> rows;
+  retrieval::RetrievalResult instances;
+};
+
+struct TrainingData {
+  const bank::FeatureTable* features = nullptr;  ///< of the bank: queries and instances alike
+  Examples train;
+  Examples stop;  ///< decide when to stop; never those that calibrate
+};
+
+struct TrainOptions {
+  int max_epochs = 100;
+  int batch_size = 64;
+  int patience = 20;          ///< epochs without a better nMSE on `stop`
+  std::uint64_t seed = 2024;  ///< of the shuffling
+  /// Where each finished epoch is saved (weights, optimiser, history), whole or not at all, so that
+  /// Ctrl-C or kill -9 lose at most the current epoch.
+  std::filesystem::path checkpoint_directory;
+  bool resume = false;  ///< go on from the checkpoint where there is one
+  /// Identifies data, configuration and options: a checkpoint of another run is refused by it.
+  std::string run_fingerprint;
+  std::stop_token stop;
+};
+
+struct EpochRecord {
+  int epoch = 0;  ///< from 1
+  double train_loss = 0.0;
+  double stop_nmse = 0.0;
+  double stop_mae = 0.0;
+  double stop_src = 0.0;
+  double seconds = 0.0;
+};
+
+struct TrainingHistory {
+  std::vector<EpochRecord> epochs;
+  int best_epoch = 0;
+};
+
+/// Trains until the nMSE on `data.stop` has not improved for `patience` epochs, then restores the
+/// best weights. One note per epoch to `progress`. Throws Interrupted after the current batch (the
+/// last finished epoch is in the checkpoint), Error{kInvalidInput} where a checkpoint belongs to
+/// another run.
+TrainingHistory train(model::IterativePredictor& predictor, const TrainingData& data,
+                      const TrainOptions& options, ProgressSink& progress);
+
+/// Predictions for `examples`, log2, in batches of `batch_size`.
+[[nodiscard]] std::vector<float> predict_all(model::Predictor& predictor,
+                                             const bank::FeatureTable& queries,
+                                             const bank::FeatureTable& memory,
+                                             const Examples& examples, int batch_size);
+
+/// history.csv (one row an epoch) and history.svg (the loss and nMSE curves, self-contained).
+void write_history(const TrainingHistory& history, const std::filesystem::path& directory);
+
+}  // namespace mmra::training
