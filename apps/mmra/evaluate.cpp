@@ -1,0 +1,84 @@
+#include <cstdio>
+
+#include "command.h"
+#include "console.h"
+#include "interrupt.h"
+#include "metrics_json.h"
+#include "mmra/pipeline/train.h"
+
+namespace mmra::app {
+namespace {
+
+struct EvaluateFlags {
+  std::string bank;
+  std::string model;
+  std::string split = "test";
+  int batch_metrics = 0;
+};
+
+std::vector<std::string> row_of(const std::string& name, const evaluation::Metrics& metrics) {
+  return {name, std::to_string(metrics.n), fixed(metrics.nmse, 4), fixed(metrics.mae, 4),
+          fixed(metrics.src, 4)};
+}
+
+int run_evaluate(const EvaluateFlags& flags, const CommonOptions& common) {
+  ConsoleProgress progress(common.quiet);
+  const std::stop_token stop = stop_on_interrupt();
+  const pipeline::EvaluationReport report = pipeline::evaluate_model(
+      flags.bank, flags.model, *bank::parse_split(flags.split),
+      static_cast<std::size_t>(flags.batch_metrics), common.threads(), stop, progress);
+  if (common.json) {
+    nlohmann::ordered_json document = to_json(report.metrics);
+    document["split"] = flags.split;
+    document["protocol"] = pipeline::name_of(report.card.protocol);
+    document["encoders"] = report.card.encoders_name;
+    document["interval"] = {{"level", report.interval_level},
+                            {"coverage", report.interval_coverage}};
+    document["mean_of_train"] = to_json(report.mean_of_train);
+    if (report.batch_means) {
+      document["batch_means"] = to_json(*report.batch_means);
+      document["batch_means"]["batch"] = flags.batch_metrics;
+    }
+    print_json(document);
+    return 0;
+  }
+  Table table({flags.split, "n", "nMSE", "MAE", "SRC"});
+  table.add_row(row_of(report.card.model, report.metrics));
+  if (report.batch_means) {
+    table.add_row(row_of("means over batches of " + std::to_string(flags.batch_metrics),
+                         *report.batch_means));
+  }
+  table.add_row(row_of("mean of train", report.mean_of_train));
+  std::fputs(table.to_text().c_str(), stdout);
+  std::printf("\nLabels: log2 of %s. Encoders: %s. Protocol: %s.\n",
+              describe_unit(report.card.popularity_unit, report.card.popularity_horizon).c_str(),
+              report.card.encoders_name.c_str(), pipeline::name_of(report.card.protocol).c_str());
+  std::printf("Intervals of %.0f %% held %.1f %% of the rows.\n", 100.0 * report.interval_level,
+              100.0 * report.interval_coverage);
+  return 0;
+}
+
+}  // namespace
+
+void add_evaluate_command(CLI::App& app, CommonOptions& common) {
+  auto flags = std::make_shared<EvaluateFlags>();
+  CLI::App* command = app.add_subcommand("evaluate", "Score a model on a split: nMSE, MAE, SRC");
+  command->add_option("--bank", flags->bank, "The memory bank (a directory)")->required();
+  command->add_option("--model", flags->model, "The model (a directory)")->required();
+  command->add_option("--split", flags->split, "Which rows")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"train", "valid", "test"}));
+  command
+      ->add_option("--batch-metrics", flags->batch_metrics,
+                   "Also the means over batches of this size, as the authors' code reports them")
+      ->check(at_least(1));
+  add_common_flags(*command, common);
+  command->footer(
+      "\nnMSE = mean squared error / variance of the labels; MAE; SRC = Spearman's rank "
+      "correlation;\n"
+      "all on log2 labels over the whole split. Choose on valid; look at test once.");
+  command->callback(
+      [flags, &common] { common.run = [flags, &common] { return run_evaluate(*flags, common); }; });
+}
+
+}  // namespace mmra::app

@@ -1,0 +1,44 @@
+#include "interrupt.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <thread>
+
+namespace mmra::app {
+namespace {
+
+constexpr int kInterruptedStatus = 130;
+
+void say(const char* text) {
+  const auto ignored = ::write(STDERR_FILENO, text, std::strlen(text));
+  static_cast<void>(ignored);
+}
+
+}  // namespace
+
+std::stop_token stop_on_interrupt() {
+  static std::stop_source source;
+  static bool installed = false;
+  if (installed) return source.get_token();
+  installed = true;
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  // A thread that waits may do what a signal handler may not: lock, allocate, run stop callbacks.
+  std::thread([signals] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    say("\nstopping; what is done is kept (once more to stop at once)\n");
+    source.request_stop();
+    sigwait(&signals, &signal);
+    ::_exit(kInterruptedStatus);
+  }).detach();
+  return source.get_token();
+}
+
+}  // namespace mmra::app

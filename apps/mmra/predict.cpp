@@ -1,0 +1,98 @@
+#include "mmra/pipeline/predict.h"
+
+#include <cstdio>
+
+#include "command.h"
+#include "console.h"
+#include "interrupt.h"
+#include "mmra/bank/manifest.h"
+#include "mmra/core/error.h"
+#include "prediction_output.h"
+#include "query_flags.h"
+
+namespace mmra::app {
+namespace {
+
+struct PredictFlags {
+  std::string bank;
+  std::string model;
+  std::string manifest;
+  QueryFlags query;
+};
+
+/// One JSON object a line, with the row's id; a row that fails has "error" instead and the rest
+/// goes on.
+int predict_manifest(const PredictFlags& flags, const CommonOptions& common,
+                     const std::stop_token& stop) {
+  pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads());
+  std::int64_t num_failed = 0;
+  bank::read_manifest(flags.manifest, [&](const bank::ManifestRow& row) {
+    if (stop.stop_requested()) throw Interrupted();
+    pipeline::Query query;
+    query.title = row.title;
+    query.video = row.video_path;
+    query.as_of = row.posted_at;
+    nlohmann::ordered_json line = {{"id", row.id}};
+    try {
+      line.update(to_json(engine.predict(query, stop)));
+    } catch (const Error& error) {
+      ++num_failed;
+      line["error"] = error.what();
+    }
+    print_json(line, /*indented=*/false);
+    std::fflush(stdout);
+    return true;
+  });
+  if (num_failed > 0) {
+    std::fprintf(stderr, "%lld rows could not be predicted (their lines say why)\n",
+                 static_cast<long long>(num_failed));
+    return 1;
+  }
+  return 0;
+}
+
+int run_predict(const PredictFlags& flags, const CommonOptions& common) {
+  const std::stop_token stop = stop_on_interrupt();
+  if (!flags.manifest.empty()) return predict_manifest(flags, common, stop);
+  const pipeline::Query query = to_query(flags.query);
+  if (!query.id && query.title.empty() && query.video.empty()) {
+    std::fprintf(stderr, "error: give --title, --video or both, or --id, or --manifest\n");
+    return 2;
+  }
+  pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads());
+  const pipeline::Prediction prediction = engine.predict(query, stop);
+  if (prediction.warning) std::fprintf(stderr, "warning: %s\n", prediction.warning->c_str());
+  if (common.json) {
+    nlohmann::ordered_json document = to_json(prediction);
+    if (query.id) document["id"] = *query.id;
+    print_json(document);
+  } else {
+    std::fputs(to_text(prediction).c_str(), stdout);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_predict_command(CLI::App& app, CommonOptions& common) {
+  auto flags = std::make_shared<PredictFlags>();
+  CLI::App* command = app.add_subcommand(
+      "predict", "Predict the popularity of a clip, with an interval and reasons");
+  command->add_option("--bank", flags->bank, "The memory bank (a directory)")->required();
+  command->add_option("--model", flags->model, "The model (a directory)")->required();
+  add_query_flags(*command, flags->query, "--title");
+  command
+      ->add_option("--manifest", flags->manifest,
+                   "Predict every row of a manifest (- reads JSON Lines), one JSON object a line")
+      ->excludes("--id")
+      ->excludes("--title")
+      ->excludes("--video");
+  add_common_flags(*command, common);
+  command->footer(
+      "\nExample: mmra predict --bank my.bank --model my.model --video clip.mp4 --title \"My "
+      "boat\"");
+  command->callback(
+      [flags, &common] { common.run = [flags, &common] { return run_predict(*flags, common); }; });
+}
+
+}  // namespace mmra::app

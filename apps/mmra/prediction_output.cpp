@@ -1,0 +1,61 @@
+#include "prediction_output.h"
+
+#include "command.h"
+#include "console.h"
+
+namespace mmra::app {
+
+nlohmann::ordered_json to_json(const pipeline::Prediction& prediction) {
+  auto instances = nlohmann::ordered_json::array();
+  for (const auto& instance : prediction.instances) {
+    instances.push_back({{"id", instance.id},
+                         {"title", instance.title},
+                         {"similarity", instance.similarity},
+                         {"weight", instance.weight},
+                         {"popularity", instance.popularity}});
+  }
+  nlohmann::ordered_json document = {{"popularity", prediction.popularity},
+                                     {"log2", prediction.log2_popularity},
+                                     {"interval",
+                                      {{"level", prediction.interval_level},
+                                       {"low", prediction.interval_low},
+                                       {"high", prediction.interval_high}}},
+                                     {"percentile", prediction.percentile},
+                                     {"unit", prediction.unit}};
+  if (!prediction.horizon.empty()) document["horizon"] = prediction.horizon;
+  document["instances"] = std::move(instances);
+  if (!prediction.captions.empty()) document["captions"] = prediction.captions;
+  if (prediction.warning) document["warning"] = *prediction.warning;
+  return document;
+}
+
+std::string to_text(const pipeline::Prediction& prediction) {
+  std::string text = readable_count(prediction.popularity) + " " +
+                     describe_unit(prediction.unit, prediction.horizon) + " predicted; with " +
+                     fixed(100.0 * prediction.interval_level, 0) + " % confidence between " +
+                     readable_count(prediction.interval_low) + " and " +
+                     readable_count(prediction.interval_high) + ".\n";
+  text += "More than " + fixed(prediction.percentile, 0) +
+          " % of the bank's records have. (log2: " + fixed(prediction.log2_popularity, 2) + ")\n";
+  if (!prediction.captions.empty()) {
+    text += "\nWhat the frames show:\n";
+    std::string previous;
+    for (const std::string& caption : prediction.captions) {
+      if (caption != previous) text += "  " + one_line(caption, 96) + "\n";
+      previous = caption;
+    }
+  }
+  if (prediction.instances.empty()) {
+    return text + "\nThe bank has no record that it may be compared with.\n";
+  }
+  text += "\nThe most similar past videos, and how much each counted:\n";
+  Table table({"weight", "similarity", prediction.unit, "id", "title"});
+  for (const auto& instance : prediction.instances) {
+    table.add_row({fixed(instance.weight, 3), fixed(instance.similarity, 3),
+                   readable_count(instance.popularity), one_line(instance.id, 24),
+                   one_line(instance.title, 64)});
+  }
+  return text + table.to_text();
+}
+
+}  // namespace mmra::app

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "mmra/pipeline/predict.h"
+
+namespace mmra::app {
+
+/// The documented JSON object of a prediction: popularity, log2, interval, percentile, unit,
+/// instances, captions.
+[[nodiscard]] nlohmann::ordered_json to_json(const pipeline::Prediction& prediction);
+
+/// The same for people: the number, its interval, where it lies, and the instances behind it.
+[[nodiscard]] std::string to_text(const pipeline::Prediction& prediction);
+
+}  // namespace mmra::app

@@ -1,0 +1,35 @@
+#include "query_flags.h"
+
+#include "mmra/core/error.h"
+#include "mmra/core/timestamp.h"
+
+namespace mmra::app {
+
+void add_query_flags(CLI::App& command, QueryFlags& flags, const std::string& title_flag) {
+  auto* id =
+      command.add_option("--id", flags.id, "A record of the bank (it is never its own instance)");
+  auto* title = command.add_option(title_flag, flags.title, "The title of a clip");
+  auto* video =
+      command.add_option("--video", flags.video, "The clip itself, any format FFmpeg reads");
+  id->excludes(title)->excludes(video);
+  command.add_option("--as-of", flags.as_of,
+                     "See only records posted before this time (RFC 3339, or seconds since 1970)");
+}
+
+pipeline::Query to_query(const QueryFlags& flags) {
+  pipeline::Query query;
+  if (!flags.id.empty()) query.id = flags.id;
+  query.title = flags.title;
+  query.video = flags.video;
+  if (!flags.as_of.empty()) {
+    query.as_of = parse_timestamp(flags.as_of);
+    if (!query.as_of) {
+      throw Error(ErrorKind::kInvalidInput,
+                  "--as-of " + flags.as_of +
+                      " is no time; write it like 2024-07-14T09:30:00Z or as seconds since 1970");
+    }
+  }
+  return query;
+}
+
+}  // namespace mmra::app

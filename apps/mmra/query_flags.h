@@ -1,0 +1,23 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "mmra/pipeline/query.h"
+
+namespace mmra::app {
+
+/// --id, or a title and --video, and --as-of: what search and predict ask about.
+struct QueryFlags {
+  std::string id;
+  std::string title;
+  std::string video;
+  std::string as_of;
+};
+
+/// `title_flag` is "--title" or "--text".
+void add_query_flags(CLI::App& command, QueryFlags& flags, const std::string& title_flag);
+
+[[nodiscard]] pipeline::Query to_query(const QueryFlags& flags);
+
+}  // namespace mmra::app

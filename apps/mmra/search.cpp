@@ -1,0 +1,64 @@
+#include <cstdio>
+
+#include "command.h"
+#include "console.h"
+#include "interrupt.h"
+#include "query_flags.h"
+
+namespace mmra::app {
+namespace {
+
+struct SearchFlags {
+  std::string bank;
+  QueryFlags query;
+  int k = 10;
+};
+
+int run_search(const SearchFlags& flags, const CommonOptions& common) {
+  const std::stop_token stop = stop_on_interrupt();
+  const auto bank = open_for_reading(flags.bank);
+  const pipeline::SearchResult result = pipeline::search_bank(
+      *bank, flags.bank, to_query(flags.query), flags.k, common.threads(), stop);
+  if (result.warning) std::fprintf(stderr, "warning: %s\n", result.warning->c_str());
+  if (common.json) {
+    auto list = nlohmann::ordered_json::array();
+    for (const auto& instance : result.instances) {
+      list.push_back({{"id", instance.id},
+                      {"title", instance.title},
+                      {"similarity", instance.similarity},
+                      {"popularity", instance.popularity}});
+    }
+    print_json(list);
+    return 0;
+  }
+  const bank::BankSchema schema = bank->info().schema;
+  Table table({"id", "similarity", describe_unit(schema.popularity_unit, schema.popularity_horizon),
+               "title"});
+  for (const auto& instance : result.instances) {
+    table.add_row({one_line(instance.id, 24), fixed(instance.similarity, 3),
+                   readable_count(instance.popularity), one_line(instance.title, 72)});
+  }
+  if (result.instances.empty()) {
+    std::printf("No record of the bank may be retrieved for this query.\n");
+  } else {
+    std::fputs(table.to_text().c_str(), stdout);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_search_command(CLI::App& app, CommonOptions& common) {
+  auto flags = std::make_shared<SearchFlags>();
+  CLI::App* command =
+      app.add_subcommand("search", "Find the most similar labelled records of a bank");
+  command->add_option("--bank", flags->bank, "The memory bank (a directory)")->required();
+  add_query_flags(*command, flags->query, "--text");
+  command->add_option("-k", flags->k, "How many")->capture_default_str()->check(at_least(1));
+  add_common_flags(*command, common);
+  command->footer("\nExample: mmra search --bank my.bank --text \"cat on a skateboard\" -k 5");
+  command->callback(
+      [flags, &common] { common.run = [flags, &common] { return run_search(*flags, common); }; });
+}
+
+}  // namespace mmra::app

@@ -1,0 +1,107 @@
+#include "mmra/pipeline/predict.h"
+
+#include <algorithm>
+
+#include "mmra/bank/feature_table.h"
+#include "mmra/core/error.h"
+#include "mmra/model/neural_library.h"
+
+namespace mmra::pipeline {
+namespace {
+
+bank::TokenView view_of(const HalfTokenMatrix& tokens) {
+  return {tokens.num_tokens, tokens.dim, tokens.values};
+}
+
+std::vector<double> sorted_labels(const bank::BankTable& table) {
+  std::vector<double> labels;
+  for (std::size_t row = 0; row < table.num_rows(); ++row) {
+    if (const auto popularity = table.popularity(row)) labels.push_back(*popularity);
+  }
+  std::sort(labels.begin(), labels.end());
+  return labels;
+}
+
+/// Share of `sorted` below `value`, ties counted half, in percent.
+double percentile_of(const std::vector<double>& sorted, double value) {
+  if (sorted.empty()) return 50.0;
+  const auto below = std::lower_bound(sorted.begin(), sorted.end(), value) - sorted.begin();
+  const auto up_to = std::upper_bound(sorted.begin(), sorted.end(), value) - sorted.begin();
+  return 50.0 * static_cast<double>(below + up_to) / static_cast<double>(sorted.size());
+}
+
+/// The features of the retrieved instances alone: k rows, not the whole bank.
+bank::FeatureTable instance_features(const bank::MemoryBank& bank, const bank::BankTable& table,
+                                     const bank::BankSchema& schema,
+                                     const retrieval::RetrievalResult& result,
+                                     std::vector<std::int32_t>& instance_rows) {
+  bank::FeatureTable features(schema.visual_dim, schema.text_dim);
+  for (const std::int32_t row : result.rows) {
+    std::optional<bank::Features> stored;
+    if (row != retrieval::RetrievalResult::kNoInstance) {
+      stored = bank.find_features(table.id(static_cast<std::size_t>(row)));
+    }
+    if (!stored) {  // none, or removed since the table was made
+      instance_rows.push_back(retrieval::RetrievalResult::kNoInstance);
+      continue;
+    }
+    instance_rows.push_back(static_cast<std::int32_t>(features.num_rows()));
+    features.append(view_of(stored->visual_tokens), view_of(stored->text_tokens),
+                    table.popularity(static_cast<std::size_t>(row)));
+  }
+  return features;
+}
+
+}  // namespace
+
+PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
+                                   const std::filesystem::path& model_directory, int num_threads)
+    : num_threads_(num_threads),
+      bank_(bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)),
+      schema_(bank_->info().schema),
+      card_(load_training_card(model_directory)),
+      config_(model::load_config(model_directory / "config.json")),
+      calibration_(training::load_calibration(model_directory / "calibration.json")),
+      predictor_(
+          (check_same_encoders(card_, schema_), model::load_mmra(model_directory, num_threads))),
+      encoders_(open_bank_encoders(bank_directory, schema_)),
+      table_(bank_->table()),
+      sorted_popularity_(sorted_labels(*table_)) {}
+
+Prediction PredictionEngine::predict(const Query& query, const std::stop_token& stop) {
+  EncodedQuery encoded = encode_query(*bank_, *table_, encoders_, query, stop);
+  const retrieval::RetrievalResult retrieved = retrieval::search_exact(
+      *table_, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), card_.k,
+      retrieval::RetrievalPolicy::deployed(), num_threads_, stop);
+
+  bank::FeatureTable queries(schema_.visual_dim, schema_.text_dim);
+  queries.append(view_of(encoded.features.visual_tokens), view_of(encoded.features.text_tokens),
+                 std::nullopt);
+  model::Batch batch;
+  const bank::FeatureTable memory =
+      instance_features(*bank_, *table_, schema_, retrieved, batch.instance_rows);
+  batch.queries = &queries;
+  batch.query_rows = {0};
+  batch.memory = &memory;
+  batch.k = card_.k;
+  batch.similarities = retrieved.similarities;
+
+  Prediction prediction;
+  prediction.log2_popularity = predictor_->predict(batch).at(0);
+  prediction.popularity = bank::popularity_of_log2(prediction.log2_popularity);
+  prediction.interval_level = calibration_.level;
+  prediction.interval_low =
+      bank::popularity_of_log2(prediction.log2_popularity - calibration_.half_width_log2);
+  prediction.interval_high =
+      bank::popularity_of_log2(prediction.log2_popularity + calibration_.half_width_log2);
+  prediction.percentile = percentile_of(sorted_popularity_, prediction.popularity);
+  prediction.unit = schema_.popularity_unit;
+  prediction.horizon = schema_.popularity_horizon;
+  prediction.instances = describe_instances(*bank_, *table_, retrieved, config_.similarity_scale);
+  prediction.captions = std::move(encoded.captions);
+  prediction.thumbnails = std::move(encoded.thumbnails);
+  prediction.warning = std::move(encoded.warning);
+  return prediction;
+}
+
+}  // namespace mmra::pipeline

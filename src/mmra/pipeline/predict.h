@@ -1,0 +1,59 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "mmra/bank/memory_bank.h"
+#include "mmra/encoders/encoder_set.h"
+#include "mmra/model/mmra_config.h"
+#include "mmra/model/predictor.h"
+#include "mmra/pipeline/model_directory.h"
+#include "mmra/pipeline/query.h"
+#include "mmra/training/calibration.h"
+
+namespace mmra::pipeline {
+
+/// What the program says about one clip.
+struct Prediction {
+  double log2_popularity = 0.0;
+  double popularity = 0.0;  ///< 2^log2_popularity, in `unit`
+  double interval_level = 0.8;
+  double interval_low = 0.0;  ///< popularity; the truth lies between with probability >= level
+  double interval_high = 0.0;
+  double percentile = 0.0;  ///< share of the bank's labelled records below, in percent
+  std::string unit;
+  std::string horizon;
+  std::vector<Instance> instances;  ///< with their weights
+  std::vector<std::string> captions;
+  std::vector<std::vector<std::uint8_t>> thumbnails;
+  std::optional<std::string> warning;
+};
+
+/// A bank and a model, opened once for many predictions. Not thread-safe.
+class PredictionEngine {
+ public:
+  /// Throws where bank or model cannot be opened, or do not belong together (check_same_encoders).
+  PredictionEngine(const std::filesystem::path& bank_directory,
+                   const std::filesystem::path& model_directory, int num_threads);
+
+  [[nodiscard]] Prediction predict(const Query& query, const std::stop_token& stop);
+  [[nodiscard]] const bank::MemoryBank& bank() const { return *bank_; }
+
+ private:
+  int num_threads_;
+  std::unique_ptr<bank::MemoryBank> bank_;
+  bank::BankSchema schema_;
+  TrainingCard card_;
+  model::MmraConfig config_;
+  training::Calibration calibration_;
+  std::unique_ptr<model::Predictor> predictor_;
+  encoders::EncoderSet encoders_;
+  std::shared_ptr<const bank::BankTable> table_;
+  std::vector<double> sorted_popularity_;  ///< of the labelled records, ascending
+};
+
+}  // namespace mmra::pipeline

@@ -1,0 +1,127 @@
+#include "mmra/pipeline/query.h"
+
+#include <utility>
+
+#include "mmra/core/error.h"
+#include "mmra/media/jpeg.h"
+#include "mmra/media/sample_frames.h"
+#include "mmra/model/instance_weights.h"
+
+namespace mmra::pipeline {
+namespace {
+
+// Small enough that ten of them weigh about what the tokens of one video do.
+constexpr int kThumbnailSidePx = 128;
+constexpr int kThumbnailQualityPercent = 70;
+
+EncodedQuery stored_query(const bank::MemoryBank& bank, const bank::BankTable& table,
+                          const Query& query) {
+  const auto row = table.row_of(*query.id);
+  const auto record = bank.find(*query.id);
+  auto features = bank.find_features(*query.id);
+  if (!row || !record || !features) {
+    throw Error(ErrorKind::kNotFound, "the bank has no record \"" + *query.id +
+                                          "\"; `mmra bank info` says what it holds");
+  }
+  EncodedQuery encoded;
+  encoded.title = record->title;
+  encoded.captions = record->captions;
+  encoded.thumbnails = record->thumbnails;
+  encoded.features = std::move(*features);
+  encoded.identity.own_row = row;
+  encoded.identity.as_of = query.as_of ? query.as_of : record->posted_at;
+  return encoded;
+}
+
+}  // namespace
+
+EncodedClip encode_clip(const encoders::EncoderSet& encoders, const std::filesystem::path& video,
+                        const std::string& title, int num_frames, const std::stop_token& stop) {
+  EncodedClip encoded;
+  media::SampledClip clip;
+  if (!video.empty()) {
+    media::SampleOptions options;
+    options.num_frames = num_frames;
+    options.max_side_px = encoders.max_frame_side_px();
+    options.stop = stop;
+    clip = media::sample_frames(video, options);
+    for (const media::Frame& frame : clip.frames) {
+      encoded.thumbnails.push_back(
+          media::encode_jpeg(frame, kThumbnailSidePx, kThumbnailQualityPercent));
+    }
+    encoded.clip = clip.info;
+    encoded.warning = clip.warning;
+  }
+  encoded.encoding = encoders.encode(clip.frames, title);
+  return encoded;
+}
+
+EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& table,
+                          const encoders::EncoderSet& encoders, const Query& query,
+                          const std::stop_token& stop) {
+  if (query.id) return stored_query(bank, table, query);
+  if (query.title.empty() && query.video.empty()) {
+    throw Error(ErrorKind::kInvalidInput,
+                "nothing to ask about: give --title, --video or both, or --id of a stored record");
+  }
+  EncodedClip clip =
+      encode_clip(encoders, query.video, query.title, bank.info().schema.num_frames, stop);
+  EncodedQuery encoded;
+  encoded.title = query.title;
+  encoded.features.visual_tokens = to_half(clip.encoding.visual_tokens);
+  encoded.features.text_tokens = to_half(clip.encoding.text_tokens);
+  encoded.features.retrieval_vector = std::move(clip.encoding.retrieval_vector);
+  encoded.captions = std::move(clip.encoding.captions);
+  encoded.thumbnails = std::move(clip.thumbnails);
+  encoded.clip = clip.clip;
+  encoded.warning = clip.warning;
+  encoded.identity.as_of = query.as_of;
+  return encoded;
+}
+
+encoders::EncoderSet open_bank_encoders(const std::filesystem::path& bank_directory,
+                                        const bank::BankSchema& schema) {
+  encoders::EncoderSet encoders =
+      encoders::open_encoder_set(bank::encoders_directory(bank_directory));
+  if (encoders.fingerprint() != schema.encoders_fingerprint) {
+    throw Error(ErrorKind::kCorruptData,
+                bank::encoders_directory(bank_directory).string() + " holds the encoders " +
+                    encoders.name() + " (" + encoders.fingerprint() +
+                    "), but the bank was made by " + schema.encoders_name + " (" +
+                    schema.encoders_fingerprint + "); restore that folder from the bank's backup");
+  }
+  return encoders;
+}
+
+std::vector<Instance> describe_instances(const bank::MemoryBank& bank, const bank::BankTable& table,
+                                         const retrieval::RetrievalResult& result,
+                                         double similarity_scale) {
+  const std::vector<double> weights =
+      model::instance_weights(result.rows, result.similarities, result.k, similarity_scale);
+  std::vector<Instance> instances;
+  for (std::size_t j = 0; j < result.rows.size(); ++j) {
+    if (result.rows[j] == retrieval::RetrievalResult::kNoInstance) break;
+    const auto row = static_cast<std::size_t>(result.rows[j]);
+    Instance instance;
+    instance.id = table.id(row);
+    if (const auto record = bank.find(instance.id)) instance.title = record->title;
+    instance.similarity = result.similarities[j];
+    instance.weight = weights[j];
+    instance.popularity = table.popularity(row).value_or(0.0);
+    instances.push_back(std::move(instance));
+  }
+  return instances;
+}
+
+SearchResult search_bank(const bank::MemoryBank& bank, const std::filesystem::path& bank_directory,
+                         const Query& query, int k, int num_threads, const std::stop_token& stop) {
+  const encoders::EncoderSet encoders = open_bank_encoders(bank_directory, bank.info().schema);
+  const auto table = bank.table();
+  const EncodedQuery encoded = encode_query(bank, *table, encoders, query, stop);
+  const retrieval::RetrievalResult result = retrieval::search_exact(
+      *table, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), k,
+      retrieval::RetrievalPolicy::deployed(), num_threads, stop);
+  return {describe_instances(bank, *table, result, /*similarity_scale=*/1.0), encoded.warning};
+}
+
+}  // namespace mmra::pipeline

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "mmra/bank/memory_bank.h"
+#include "mmra/bank/record.h"
+#include "mmra/encoders/encoder_set.h"
+#include "mmra/media/clip.h"
+#include "mmra/retrieval/exact_search.h"
+
+namespace mmra::pipeline {
+
+/// What is asked about: a record of the bank, or a title and/or a clip that is not in it.
+struct Query {
+  std::optional<std::string> id;
+  std::string title;
+  std::filesystem::path video;  ///< empty: no clip
+  /// Only records posted strictly before it are seen; a stored record's own time where not given.
+  std::optional<Timestamp> as_of;
+};
+
+/// A query ready for retrieval and prediction.
+struct EncodedQuery {
+  std::string title;
+  bank::Features features;
+  std::vector<std::string> captions;
+  std::vector<std::vector<std::uint8_t>> thumbnails;  ///< JPEG, one a frame; empty without a clip
+  media::ClipInfo clip;                               ///< zeros without a clip
+  std::optional<std::string> warning;                 ///< the clip is truncated or damaged
+  retrieval::QueryIdentity identity;
+};
+
+/// A clip's frames as the encoders see them, and its thumbnails.
+struct EncodedClip {
+  encoders::Encoding encoding;
+  std::vector<std::vector<std::uint8_t>> thumbnails;
+  media::ClipInfo clip;
+  std::optional<std::string> warning;
+};
+
+/// Samples, captions and encodes. `video` may be empty (title only), and so may `title`.
+/// Thread-safe. Throws what media and encoders throw.
+[[nodiscard]] EncodedClip encode_clip(const encoders::EncoderSet& encoders,
+                                      const std::filesystem::path& video, const std::string& title,
+                                      int num_frames, const std::stop_token& stop);
+
+/// Throws Error{kNotFound} for an unknown id, {kInvalidInput} where there is neither id, title nor
+/// clip, or where the clip cannot be read.
+[[nodiscard]] EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& table,
+                                        const encoders::EncoderSet& encoders, const Query& query,
+                                        const std::stop_token& stop);
+
+/// Opens the encoders frozen in a bank and checks that they are those its schema names.
+[[nodiscard]] encoders::EncoderSet open_bank_encoders(const std::filesystem::path& bank_directory,
+                                                      const bank::BankSchema& schema);
+
+/// One retrieved instance, for people and programs.
+struct Instance {
+  std::string id;
+  std::string title;
+  double similarity = 0.0;
+  double weight = 0.0;  ///< softmax over the instances, paper eq. 4; sums to 1
+  double popularity = 0.0;
+};
+
+struct SearchResult {
+  std::vector<Instance> instances;  ///< best first, at most k
+  std::optional<std::string> warning;
+};
+
+/// The k most similar labelled records of the bank, the query itself left out.
+[[nodiscard]] SearchResult search_bank(const bank::MemoryBank& bank,
+                                       const std::filesystem::path& bank_directory,
+                                       const Query& query, int k, int num_threads,
+                                       const std::stop_token& stop);
+
+/// Looks up what people read about the instances of one query (`result` has one), with their
+/// weights softmax(similarity_scale · similarity).
+[[nodiscard]] std::vector<Instance> describe_instances(const bank::MemoryBank& bank,
+                                                       const bank::BankTable& table,
+                                                       const retrieval::RetrievalResult& result,
+                                                       double similarity_scale);
+
+}  // namespace mmra::pipeline

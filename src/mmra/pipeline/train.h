@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <stop_token>
+
+#include "mmra/core/progress.h"
+#include "mmra/evaluation/metrics.h"
+#include "mmra/model/mmra_config.h"
+#include "mmra/pipeline/model_directory.h"
+#include "mmra/training/calibration.h"
+#include "mmra/training/trainer.h"
+
+namespace mmra::pipeline {
+
+struct TrainRequest {
+  std::filesystem::path bank_directory;
+  std::filesystem::path model_directory;
+  /// dims and label statistics are filled in from the bank
+  model::MmraConfig config;
+  Protocol protocol = Protocol::kHonest;
+  int max_epochs = 0;
+  int batch_size = 0;
+  int patience = 0;
+  double interval_level = 0.8;
+  bool resume = false;
+  int num_threads = 1;
+  std::stop_token stop;
+};
+
+struct TrainSummary {
+  training::TrainingHistory history;
+  training::Calibration calibration;
+  evaluation::Metrics valid;       ///< the whole validation split
+  evaluation::Metrics calibrated;  ///< the half of it that did not stop the training
+  TrainingCard card;
+  double seconds = 0.0;
+};
+
+/// Bank → model directory: retrieves for every labelled row once, trains the network, calibrates
+/// the interval on the validation rows that did not stop the training, and writes config.json,
+/// model.safetensors, encoders/, calibration.json, metrics.json, history.csv, history.svg and
+/// training.json. Validation rows are divided in halves by a seeded hash of their ids. Throws
+/// Error{kInvalidInput} where the bank has too few labelled rows, or the directory holds another
+/// run; Interrupted when stopped (the checkpoint stays, `resume` goes on from it).
+TrainSummary train_model(const TrainRequest& request, ProgressSink& progress);
+
+struct EvaluationReport {
+  evaluation::Metrics metrics;
+  std::optional<evaluation::Metrics> batch_means;  ///< on request, the authors' way
+  double interval_level = 0.0;
+  double interval_coverage = 0.0;     ///< share of rows whose truth lies in their interval
+  evaluation::Metrics mean_of_train;  ///< the same rows, predicted by the mean of the train labels
+  bank::Split split = bank::Split::kTest;
+  TrainingCard card;
+  std::vector<std::string> ids;
+  std::vector<float> predictions;  ///< log2, row i belongs to ids[i]
+  std::vector<float> targets;      ///< log2
+};
+
+/// The metrics of a model over one split, whole. Retrieval as in training. `batch_size` > 0 asks
+/// for the means over batches too.
+[[nodiscard]] EvaluationReport evaluate_model(const std::filesystem::path& bank_directory,
+                                              const std::filesystem::path& model_directory,
+                                              bank::Split split, std::size_t batch_size,
+                                              int num_threads, const std::stop_token& stop,
+                                              ProgressSink& progress);
+
+}  // namespace mmra::pipeline
