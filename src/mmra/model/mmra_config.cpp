@@ -91,7 +91,10 @@ class StrictReader {
   int integer(const std::string& key, const Json& value) {
     if (!value.is_number_integer()) wrong_type(key, "a whole number", value);
     const auto wide = value.get<std::int64_t>();
-    if (wide != static_cast<int>(wide)) fail("has a number out of range under \"" + key + "\"");
+    // Numbers above 2^63 come out negative.
+    const bool wrapped = value.is_number_unsigned() && wide < 0;
+    if (wrapped || wide != static_cast<int>(wide))
+      fail("has a number out of range under \"" + key + "\"");
     return static_cast<int>(wide);
   }
   [[noreturn]] void wrong_type(const std::string& key, const std::string& expected,

@@ -21,6 +21,7 @@ constexpr double kGap = 64;
 constexpr double kHeight = 2 * kPanelHeight + kTop + kGap + 50;
 
 std::string number(double value, const char* format = "%.6g") {
+  if (std::isnan(value)) return "nan";  // printf would add the sign that a NaN happens to have
   char text[40];
   std::snprintf(text, sizeof text, format, value);
   return text;
@@ -154,10 +155,9 @@ std::string Panel::draw() const {
       svg += std::string("<circle r=\"5\" fill=\"") + colour + "\" cx=\"" + number(x(best_epoch)) +
              "\" cy=\"" + number(y(best, range)) + "\"/>\n";
     }
-    svg += text_at(
-        kWidth - kRight, top - 13,
-        std::string("best: epoch ") + std::to_string(best_epoch) + ", " + number(best, "%.4f"),
-        "text-anchor=\"end\"");
+    const std::string value = std::isfinite(best) ? ", " + number(best, "%.4f") : "";
+    svg += text_at(kWidth - kRight, top - 13, "best: epoch " + std::to_string(best_epoch) + value,
+                   "text-anchor=\"end\"");
   }
   return svg;
 }

@@ -79,6 +79,7 @@ void Adam::step() {
   const at::NoGradGuard no_grad;
   const double norm = gradient_norm();
   if (!std::isfinite(norm)) {
+    for (at::Tensor& value : values_) value.mutable_grad() = at::Tensor();
     throw Error(ErrorKind::kInvalidInput,
                 "training diverged at step " + std::to_string(num_steps_ + 1) +
                     ": the gradient is not finite; lower the learning rate or check the features");

@@ -26,8 +26,8 @@ class Adam {
  public:
   Adam(const std::vector<Parameter>& parameters, AdamOptions options);
 
-  /// One step with the gradients that lie in the parameters; drops them. Throws
-  /// Error{kInvalidInput} before anything is changed where a gradient is not finite.
+  /// One step with the gradients that lie in the parameters; drops them. Where one is not finite
+  /// they are dropped as well, nothing else is changed, and Error{kInvalidInput} is thrown.
   void step();
 
   /// What the next step depends on besides the weights, in the order of the parameters.
