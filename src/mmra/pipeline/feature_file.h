@@ -28,9 +28,10 @@ class FeatureFile {
   [[nodiscard]] int dim() const { return dim_; }
   [[nodiscard]] int num_tokens() const { return num_tokens_; }
   /// Row `row` as float16 tokens [num_tokens × dim]. Throws Error{kInvalidInput} naming file and
-  /// row where a value is not finite.
+  /// row where a value is not finite, or beyond float16.
   [[nodiscard]] HalfTokenMatrix tokens(std::int64_t row) const;
-  /// Row `row` as one vector [dim], scaled to unit length (zeros stay). Throws as tokens().
+  /// Row `row` as one vector [dim], scaled to unit length (zeros stay). Throws
+  /// Error{kInvalidInput} where a value is not finite.
   [[nodiscard]] std::vector<float> unit_vector(std::int64_t row) const;
 
  private:
