@@ -208,7 +208,24 @@ FeatureFiles open_feature_files(const IngestOptions& options, std::int64_t num_r
   return files;
 }
 
-void check_feature_dims(const FeatureFiles& files, const bank::BankSchema& schema) {
+ForeignFeatures foreign_features(const std::string& encoders_name) {
+  const std::size_t at = encoders_name.find('+');
+  if (at == std::string::npos) return {};
+  const std::string_view parts = std::string_view(encoders_name).substr(at);
+  const auto has = [&](const char* part) { return parts.find(part) != std::string_view::npos; };
+  return {has("visual"), has("text"), has("retrieval")};
+}
+
+void check_feature_files(const FeatureFiles& files, const bank::BankSchema& schema) {
+  const std::string& encoders = schema.encoders_name;
+  const std::string given = encoders.substr(0, encoders.find('+')) + files.name_suffix();
+  if (given != encoders) {
+    throw Error(ErrorKind::kInvalidInput,
+                "the bank was made by " + encoders + ", this run has " + given +
+                    ": give features made elsewhere for the same parts "
+                    "(--visual-features, --text-features, --retrieval-vectors), or make another "
+                    "bank");
+  }
   const auto check = [](const std::shared_ptr<const FeatureFile>& file, int bank_dim,
                         const char* what) {
     if (!file || file->dim() == bank_dim) return;

@@ -58,8 +58,18 @@ struct FeatureFiles {
 
 [[nodiscard]] FeatureFiles open_feature_files(const IngestOptions& options, std::int64_t num_rows);
 
-/// Throws Error{kInvalidInput} with both dims where a file does not fit an existing bank.
-void check_feature_dims(const FeatureFiles& files, const bank::BankSchema& schema);
+/// Which of a bank's features were made elsewhere: what the name of its encoders says. The encoders
+/// of the bank cannot make such features for a new clip.
+struct ForeignFeatures {
+  bool visual = false;
+  bool text = false;
+  bool retrieval = false;
+};
+[[nodiscard]] ForeignFeatures foreign_features(const std::string& encoders_name);
+
+/// Throws Error{kInvalidInput} with both sides where the files are not those an existing bank needs
+/// (a bank never mixes features of two origins), or their dims are others.
+void check_feature_files(const FeatureFiles& files, const bank::BankSchema& schema);
 
 /// The array of a .npy file (format 1 to 3): its type, shape and the bytes of its elements. Throws
 /// Error{kCorruptData|kUnsupported} naming `origin`.

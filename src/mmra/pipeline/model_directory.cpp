@@ -71,7 +71,11 @@ TrainingCard load_training_card(const std::filesystem::path& model_directory) {
 }
 
 void check_same_encoders(const TrainingCard& card, const bank::BankSchema& schema) {
-  if (card.encoders_fingerprint == schema.encoders_fingerprint) return;
+  // The fingerprint is that of the bank's own encoders; features made elsewhere are in the name.
+  if (card.encoders_fingerprint == schema.encoders_fingerprint &&
+      card.encoders_name == schema.encoders_name) {
+    return;
+  }
   throw Error(ErrorKind::kInvalidInput,
               "the model was trained with the encoders " + card.encoders_name + " (" +
                   card.encoders_fingerprint + "), the bank was made by " + schema.encoders_name +
