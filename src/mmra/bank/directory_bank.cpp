@@ -308,11 +308,14 @@ class Verifier {
     guarded("", [&] {
       std::string fault;
       derived_ = map_vector_file(vectors_file(bank_), {state_.generation, state_.commit_id}, fault);
-      if (derived_ != nullptr && !verify_vectors(*derived_)) {
+      if (derived_ != nullptr && derived_->retrieval_dim() != schema_.retrieval_dim) {
+        fault = "it has vectors of dimension " + std::to_string(derived_->retrieval_dim()) +
+                ", expected " + std::to_string(schema_.retrieval_dim);
+      } else if (derived_ != nullptr && !verify_vectors(*derived_)) {
         fault = "the checksum of its vectors does not match";
-        derived_ = nullptr;
       }
       if (!fault.empty()) {
+        derived_ = nullptr;
         report("", vectors_file(bank_).string() + " is damaged: " + fault +
                        "; delete it, it will be made again");
       }
@@ -543,7 +546,8 @@ class DirectoryBank final : public MemoryBank {
   [[nodiscard]] std::shared_ptr<const BankTable> map_or_make_table(const Snapshot& seen,
                                                                    const CommitStamp& stamp) const {
     const fs::path file = vectors_file(directory_);
-    if (auto table = try_map(file, stamp)) return table;
+    const int dim = seen.schema().retrieval_dim;
+    if (auto table = try_map(file, stamp, dim)) return table;
 
     TableColumns columns;
     seen.transaction().for_each(Database::kRecords, [&](std::string_view id, ByteView value) {
@@ -556,7 +560,6 @@ class DirectoryBank final : public MemoryBank {
         return true;
       });
     };
-    const int dim = seen.schema().retrieval_dim;
     try {
       make_directories(file.parent_path());
       write_vector_file(file, stamp, columns, dim, vectors);
@@ -565,14 +568,16 @@ class DirectoryBank final : public MemoryBank {
       if (error.kind() != ErrorKind::kIo && error.kind() != ErrorKind::kNotFound) throw;
       return make_vector_table(stamp, columns, dim, vectors);
     }
-    if (auto table = try_map(file, stamp)) return table;
+    if (auto table = try_map(file, stamp, dim)) return table;
     return make_vector_table(stamp, columns, dim, vectors);  // another process replaced it
   }
 
-  static std::shared_ptr<const BankTable> try_map(const fs::path& file, const CommitStamp& stamp) {
+  static std::shared_ptr<const BankTable> try_map(const fs::path& file, const CommitStamp& stamp,
+                                                  int retrieval_dim) {
     try {
       std::string ignored;
-      return map_vector_file(file, stamp, ignored);
+      auto table = map_vector_file(file, stamp, ignored);
+      return table != nullptr && table->retrieval_dim() == retrieval_dim ? table : nullptr;
     } catch (const Error&) {
       return nullptr;  // no permission, or not a file at all
     }

@@ -3,6 +3,7 @@
 #include <bit>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -63,8 +64,16 @@ __attribute__((target("avx,f16c"))) std::size_t floats_to_halves_f16c(const floa
   return i;
 }
 
+/// clang 14's __builtin_cpu_supports does not know F16C; that of AVX asks the system too.
 bool has_f16c() noexcept {
-  static const bool kHas = __builtin_cpu_supports("avx") && __builtin_cpu_supports("f16c");
+  static const bool kHas = [] {
+    unsigned eax = 0;
+    unsigned ebx = 0;
+    unsigned ecx = 0;
+    unsigned edx = 0;
+    return __builtin_cpu_supports("avx") != 0 && __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 &&
+           (ecx & bit_F16C) != 0;
+  }();
   return kHas;
 }
 #endif
