@@ -86,6 +86,11 @@ void add_training_flags(CLI::App& command, TrainFlags& flags) {
                   "Balance of positive and negative attention")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--similarity-scale", flags.request.config.similarity_scale,
+                  "Weights of instances: softmax(scale * similarity); 1 in the paper")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command.add_option("--without", flags.without, "Train without parts of the network (Table 3)")
       ->delimiter(',')
       ->check(CLI::IsMember({"retrieval", "positive", "negative", "visual", "text"}));

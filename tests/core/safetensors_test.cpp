@@ -71,6 +71,12 @@ TEST(Safetensors, NamesTensorExpectedAndFound) {
                [&] { (void)file.floats("bias", shape); });
 }
 
+TEST(Safetensors, ShowsANameWithALineBreakOnOneLine) {
+  const std::string header = R"({"a\nb":{"dtype":"F32","shape":[2],"data_offsets":[0,9]}})";
+  expect_error(ErrorKind::kCorruptData, "\"a\\x0Ab\"",
+               [&] { (void)parse(with_header(header, "")); });
+}
+
 TEST(Safetensors, RefusesHeadersThatLie) {
   expect_error(ErrorKind::kCorruptData, "at least 8", [] { (void)parse("abc"); });
   expect_error(ErrorKind::kCorruptData, "header claims",

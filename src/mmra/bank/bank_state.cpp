@@ -1,7 +1,9 @@
 #include "mmra/bank/bank_state.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "mmra/bank/context_typer.h"
 #include "mmra/core/error.h"
@@ -16,6 +18,21 @@ constexpr int kFormatVersion = 1;
 [[noreturn]] void damaged(const std::string& what, const std::string& bank) {
   throw Error(ErrorKind::kCorruptData,
               "the memory bank " + bank + " is damaged: its " + what + " cannot be read");
+}
+
+/// A whole number of at least `minimum`. nlohmann alone would turn one that does not fit, or a
+/// fraction, into another.
+template <typename Integer>
+Integer whole_number(const Json& value, Integer minimum, const std::string& what,
+                     const std::string& bank) {
+  const bool fits =
+      value.is_number_unsigned()
+          ? std::in_range<Integer>(value.get<std::uint64_t>())
+          : value.is_number_integer() && std::in_range<Integer>(value.get<std::int64_t>());
+  if (!fits) damaged(what, bank);
+  const auto number = value.get<Integer>();
+  if (number < minimum) damaged(what, bank);
+  return number;
 }
 
 }  // namespace
@@ -51,14 +68,17 @@ BankState parse_state(const std::string& text, const std::string& bank) {
   try {
     const Json json = Json::parse(text);
     BankState state;
-    json.at("generation").get_to(state.generation);
-    json.at("commit_id").get_to(state.commit_id);
-    json.at("labelled").get_to(state.num_labelled);
-    json.at("with_video").get_to(state.num_with_video);
-    json.at("with_time").get_to(state.num_with_time);
-    for (std::size_t i = 0; i < 3; ++i) json.at("splits").at(i).get_to(state.num_in_split[i]);
-    json.at("visual_tokens").get_to(state.num_visual_tokens);
-    json.at("text_tokens").get_to(state.num_text_tokens);
+    const auto count = [&](const Json& value) {
+      return whole_number(value, std::numeric_limits<std::int64_t>::min(), "state", bank);
+    };
+    state.generation = whole_number(json.at("generation"), std::uint64_t{0}, "state", bank);
+    state.commit_id = whole_number(json.at("commit_id"), std::uint64_t{0}, "state", bank);
+    state.num_labelled = count(json.at("labelled"));
+    state.num_with_video = count(json.at("with_video"));
+    state.num_with_time = count(json.at("with_time"));
+    for (std::size_t i = 0; i < 3; ++i) state.num_in_split[i] = count(json.at("splits").at(i));
+    state.num_visual_tokens = count(json.at("visual_tokens"));
+    state.num_text_tokens = count(json.at("text_tokens"));
     return state;
   } catch (const Json::exception&) {
     damaged("state", bank);
@@ -85,7 +105,10 @@ BankSchema parse_schema(const std::string& text, const std::string& bank) {
   try {
     const Json json = Json::parse(text);
     BankSchema schema;
-    json.at("format_version").get_to(schema.format_version);
+    const auto number = [&](const char* key, int minimum) {
+      return whole_number(json.at(key), minimum, "schema", bank);
+    };
+    schema.format_version = number("format_version", 1);
     if (schema.format_version > kFormatVersion) {
       throw Error(ErrorKind::kUnsupported,
                   "the memory bank " + bank + " has format version " +
@@ -96,10 +119,10 @@ BankSchema parse_schema(const std::string& text, const std::string& bank) {
     json.at("popularity_horizon").get_to(schema.popularity_horizon);
     json.at("encoders_name").get_to(schema.encoders_name);
     json.at("encoders_fingerprint").get_to(schema.encoders_fingerprint);
-    json.at("num_frames").get_to(schema.num_frames);
-    json.at("visual_dim").get_to(schema.visual_dim);
-    json.at("text_dim").get_to(schema.text_dim);
-    json.at("retrieval_dim").get_to(schema.retrieval_dim);
+    schema.num_frames = number("num_frames", 1);
+    schema.visual_dim = number("visual_dim", 0);
+    schema.text_dim = number("text_dim", 0);
+    schema.retrieval_dim = number("retrieval_dim", 0);
     for (const auto& [name, type] : json.at("context_columns").items()) {
       if (type != "number" && type != "category") damaged("schema", bank);
       schema.context_columns[name] = type == "number" ? ColumnType::kNumber : ColumnType::kCategory;

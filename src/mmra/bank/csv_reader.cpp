@@ -67,6 +67,17 @@ std::string_view TextInput::peek() {
   return {buffer_.data() + begin_, end_ - begin_};
 }
 
+std::string_view TextInput::peek_past_blanks() {
+  std::string_view seen = peek();
+  while (seen.find_first_not_of(" \t\r\n") == std::string_view::npos && end_ < buffer_.size()) {
+    const std::size_t count = source_(std::span(buffer_).subspan(end_));
+    if (count == 0) break;
+    end_ += count;
+    seen = {buffer_.data() + begin_, end_ - begin_};
+  }
+  return seen;
+}
+
 CsvReader::CsvReader(TextInput& input) : input_(input) {
   if (csv_init(&parser_, CSV_STRICT | CSV_STRICT_FINI) != 0) {
     throw Error(ErrorKind::kInternal, "cannot start the CSV parser");

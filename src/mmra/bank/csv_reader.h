@@ -28,6 +28,9 @@ class TextInput {
 
   /// What is there and not yet consumed; empty at the end only.
   [[nodiscard]] std::string_view peek();
+  /// The same with something other than blanks and line breaks in it, where what is left does not
+  /// begin with 64 KiB of those.
+  [[nodiscard]] std::string_view peek_past_blanks();
   void consume(std::size_t size_bytes) { begin_ += size_bytes; }
   [[nodiscard]] const std::string& name() const { return name_; }
 

@@ -156,6 +156,10 @@ std::vector<std::string> names_of(const std::map<std::string, ColumnType>& colum
 
 std::int64_t export_bank(const MemoryBank& bank, const fs::path& out_directory) {
   make_directories(out_directory);
+  // That of an earlier export would vouch for a directory which is neither the old nor the new one.
+  std::error_code code;
+  fs::remove(out_directory / "bank.json", code);
+  if (code) throw system_error("write", (out_directory / "bank.json").string(), code.value());
   // Columns are only ever added: a record of the snapshot below has at least these, and what a
   // writer adds in between is in the next export.
   const BankSchema schema = bank.info().schema;

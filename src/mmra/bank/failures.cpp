@@ -28,8 +28,14 @@ void write_failures(const std::filesystem::path& file, std::span<const IngestFai
 
 std::vector<IngestFailure> read_failures(const std::filesystem::path& file) {
   std::vector<IngestFailure> failures;
-  if (!std::filesystem::exists(file)) return failures;
-  std::istringstream stream(read_file(file));
+  std::string text;
+  try {
+    text = read_file(file);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kNotFound) return failures;
+    throw;
+  }
+  std::istringstream stream(text);
   std::string line;
   for (int number = 1; std::getline(stream, line); ++number) {
     try {

@@ -200,6 +200,10 @@ class JsonRows final : public RawRowReader {
   RawValue to_raw(const std::string& key, const Json& value) const {
     RawValue raw{key, "", RawValue::Kind::kString, line_, 0};
     if (key.empty()) fail_at(file_, raw, "a key is empty; expected a column's name");
+    if (find_invalid_utf8(key)) {
+      // The line is UTF-8, but JSON can write U+0000; a column could then not be exported.
+      fail_at(file_, raw, "a key holds a zero byte, which is not UTF-8 text");
+    }
     if (value.is_string()) {
       raw.text = value.get<std::string>();
       // JSON can write U+0000, which is no text; so is half of a surrogate pair, which is refused.
@@ -232,7 +236,7 @@ const RawValue* RawRow::find(std::string_view column) const {
 
 std::unique_ptr<RawRowReader> open_raw_rows(TextInput& input,
                                             const std::vector<std::string>& required) {
-  std::string_view start = input.peek();
+  std::string_view start = input.peek_past_blanks();
   start.remove_prefix(std::min(start.find_first_not_of(" \t\r\n"), start.size()));
   if (start.starts_with('[')) {
     fail_at_line(input.name(), 1,

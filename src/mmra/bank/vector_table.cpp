@@ -146,13 +146,20 @@ void write_table(const Header& header, const TableColumns& columns,
   write_section(columns.posted_at);
   write_section(columns.split);
   const std::size_t vector_bytes = header.retrieval_dim * sizeof(float);
+  std::uint64_t num_vectors = 0;
   for_each_vector([&](ByteView vector) {
     if (vector.size() != vector_bytes) {
       throw Error(ErrorKind::kInternal, "a retrieval vector of " + std::to_string(vector.size()) +
                                             " bytes, expected " + std::to_string(vector_bytes));
     }
+    if (++num_vectors > header.num_rows) {
+      throw Error(ErrorKind::kInternal, "more vectors than records");
+    }
     writer.write(vector.data(), vector.size());
   });
+  if (num_vectors < header.num_rows) {
+    throw Error(ErrorKind::kInternal, "fewer vectors than records");
+  }
   writer.end_section();
   writer.finish();
 }
@@ -167,11 +174,10 @@ class AlignedBuffer {
   }
   [[nodiscard]] ByteView bytes() const { return {data_.get(), size_}; }
   void append(const void* data, std::size_t size) {
-    if (size > size_ - used_) throw Error(ErrorKind::kInternal, "more vectors than records");
+    if (size > size_ - used_) throw Error(ErrorKind::kInternal, "a table beyond its size");
     std::memcpy(data_.get() + used_, data, size);
     used_ += size;
   }
-  [[nodiscard]] bool full() const { return used_ == size_; }
 
  private:
   std::size_t size_;
@@ -346,7 +352,6 @@ std::shared_ptr<const BankTable> make_vector_table(const CommitStamp& stamp,
   auto buffer = std::make_shared<AlignedBuffer>(header.file_bytes);
   write_table(header, columns, for_each_vector,
               [&](const void* data, std::size_t size) { buffer->append(data, size); });
-  if (!buffer->full()) throw Error(ErrorKind::kInternal, "fewer vectors than records");
   const ByteView bytes = buffer->bytes();
   return std::make_shared<const VectorTable>(bytes, std::move(buffer));
 }

@@ -16,10 +16,11 @@ enum class ErrorKind {
 };
 
 /// The one exception of the library. The message says what, where and what to do, on one line, with
-/// expected and actual values; it needs no prefix.
+/// expected and actual values; it needs no prefix. Control characters in it, which a file's name or
+/// contents may bring, are escaped (\x0A).
 class Error : public std::runtime_error {
  public:
-  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
+  Error(ErrorKind kind, const std::string& message);
   [[nodiscard]] ErrorKind kind() const noexcept { return kind_; }
 
  private:

@@ -11,6 +11,8 @@
 namespace mmra::pipeline {
 namespace {
 
+constexpr float kLargestHalf = 65504.0F;
+
 [[noreturn]] void corrupt(const std::string& origin, const std::string& what) {
   throw Error(ErrorKind::kCorruptData, origin + " is not a valid .npy file: " + what);
 }
@@ -23,7 +25,8 @@ std::string_view header_value(std::string_view header, std::string_view key,
   std::size_t at = header.find(quoted);
   if (at == std::string_view::npos) corrupt(origin, "its header has no " + quoted);
   at += quoted.size();
-  while (at < header.size() && header[at] == ' ') ++at;
+  at = header.find_first_not_of(' ', at);
+  if (at == std::string_view::npos) corrupt(origin, "its header is cut");
   const char closing = header[at] == '(' ? ')' : ',';
   const std::size_t end = header.find_first_of(std::string{closing, '}'}, at);
   if (end == std::string_view::npos) corrupt(origin, "its header is cut");
@@ -32,7 +35,8 @@ std::string_view header_value(std::string_view header, std::string_view key,
 
 std::vector<std::int64_t> parse_shape(std::string_view text, const std::string& origin) {
   std::vector<std::int64_t> shape;
-  for (std::size_t at = 1; at < text.size();) {  // past "("
+  if (text.empty() || text.front() != '(') corrupt(origin, "its shape is " + std::string(text));
+  for (std::size_t at = 1; at < text.size();) {
     if (text[at] == ' ' || text[at] == ',') {
       ++at;
       continue;
@@ -157,7 +161,16 @@ std::vector<float> FeatureFile::values(std::int64_t row) const {
 }
 
 HalfTokenMatrix FeatureFile::tokens(std::int64_t row) const {
-  return to_half(TokenMatrix{num_tokens_, dim_, values(row)});
+  const TokenMatrix tokens{num_tokens_, dim_, values(row)};
+  for (const float value : tokens.values) {
+    if (std::abs(value) > kLargestHalf) {
+      throw Error(ErrorKind::kInvalidInput,
+                  path_.string() + ", row " + std::to_string(row) + ": the value " +
+                      std::to_string(value) +
+                      " is beyond float16, in which a bank keeps tokens; scale the features down");
+    }
+  }
+  return to_half(tokens);
 }
 
 std::vector<float> FeatureFile::unit_vector(std::int64_t row) const {
@@ -165,8 +178,8 @@ std::vector<float> FeatureFile::unit_vector(std::int64_t row) const {
   double squares = 0.0;
   for (const float value : vector) squares += static_cast<double>(value) * value;
   if (squares > 0.0) {
-    const auto scale = static_cast<float>(1.0 / std::sqrt(squares));
-    for (float& value : vector) value *= scale;
+    const double norm = std::sqrt(squares);
+    for (float& value : vector) value = static_cast<float>(value / norm);
   }
   return vector;
 }
@@ -195,7 +208,24 @@ FeatureFiles open_feature_files(const IngestOptions& options, std::int64_t num_r
   return files;
 }
 
-void check_feature_dims(const FeatureFiles& files, const bank::BankSchema& schema) {
+ForeignFeatures foreign_features(const std::string& encoders_name) {
+  const std::size_t at = encoders_name.find('+');
+  if (at == std::string::npos) return {};
+  const std::string_view parts = std::string_view(encoders_name).substr(at);
+  const auto has = [&](const char* part) { return parts.find(part) != std::string_view::npos; };
+  return {has("visual"), has("text"), has("retrieval")};
+}
+
+void check_feature_files(const FeatureFiles& files, const bank::BankSchema& schema) {
+  const std::string& encoders = schema.encoders_name;
+  const std::string given = encoders.substr(0, encoders.find('+')) + files.name_suffix();
+  if (given != encoders) {
+    throw Error(ErrorKind::kInvalidInput,
+                "the bank was made by " + encoders + ", this run has " + given +
+                    ": give features made elsewhere for the same parts "
+                    "(--visual-features, --text-features, --retrieval-vectors), or make another "
+                    "bank");
+  }
   const auto check = [](const std::shared_ptr<const FeatureFile>& file, int bank_dim,
                         const char* what) {
     if (!file || file->dim() == bank_dim) return;

@@ -28,9 +28,10 @@ class FeatureFile {
   [[nodiscard]] int dim() const { return dim_; }
   [[nodiscard]] int num_tokens() const { return num_tokens_; }
   /// Row `row` as float16 tokens [num_tokens × dim]. Throws Error{kInvalidInput} naming file and
-  /// row where a value is not finite.
+  /// row where a value is not finite, or beyond float16.
   [[nodiscard]] HalfTokenMatrix tokens(std::int64_t row) const;
-  /// Row `row` as one vector [dim], scaled to unit length (zeros stay). Throws as tokens().
+  /// Row `row` as one vector [dim], scaled to unit length (zeros stay). Throws
+  /// Error{kInvalidInput} where a value is not finite.
   [[nodiscard]] std::vector<float> unit_vector(std::int64_t row) const;
 
  private:
@@ -57,8 +58,18 @@ struct FeatureFiles {
 
 [[nodiscard]] FeatureFiles open_feature_files(const IngestOptions& options, std::int64_t num_rows);
 
-/// Throws Error{kInvalidInput} with both dims where a file does not fit an existing bank.
-void check_feature_dims(const FeatureFiles& files, const bank::BankSchema& schema);
+/// Which of a bank's features were made elsewhere: what the name of its encoders says. The encoders
+/// of the bank cannot make such features for a new clip.
+struct ForeignFeatures {
+  bool visual = false;
+  bool text = false;
+  bool retrieval = false;
+};
+[[nodiscard]] ForeignFeatures foreign_features(const std::string& encoders_name);
+
+/// Throws Error{kInvalidInput} with both sides where the files are not those an existing bank needs
+/// (a bank never mixes features of two origins), or their dims are others.
+void check_feature_files(const FeatureFiles& files, const bank::BankSchema& schema);
 
 /// The array of a .npy file (format 1 to 3): its type, shape and the bytes of its elements. Throws
 /// Error{kCorruptData|kUnsupported} naming `origin`.

@@ -92,6 +92,11 @@ std::map<Id, std::int64_t> count_items(const fs::path& file, char separator, int
     rest = rest.substr(0, rest.find_first_of(std::string{separator, '\r'}));
     if (const auto id = parse_id(rest)) ++counts[*id];
   }
+  if (counts.empty()) {  // every popularity would be 0, and nobody would know why
+    throw Error(ErrorKind::kInvalidInput,
+                file.string() + " names no item: lines of user, item, … separated by " +
+                    (separator == '\t' ? "tabs" : "commas") + " are needed");
+  }
   return counts;
 }
 

@@ -19,13 +19,12 @@ struct MicrolensImport {
 /// with random_state=18.
 [[nodiscard]] std::vector<bank::Split> microlens_split(std::size_t num_rows);
 
-/// The files of a MicroLens release in `directory` → a manifest. Needs a title file
-/// (`MicroLens-*_title*.csv`: "item,title" or "id,title", header optional) and comment counts (a
-/// `*comment*.txt|.tsv|.csv` with one line per item "item<TAB>comment text" or "user,item,time"
-/// pairs
-/// `*pairs.csv` | `*likes_and_views.txt`: item, likes, views). Videos are looked up as
-/// `*videos*/ID.mp4`. `titles` replaces the title file. The split is the authors': scikit-learn's
-/// train_test_split with seeds 9 and 18 over the ids in order.
+/// The files of a MicroLens release in `directory` → a manifest, whole or not at all. Needs a title
+/// file (*title*.csv: id,title, header optional; `titles` replaces it) and the comments
+/// (*comment*.txt: user, item, comment, separated by tabs; or *_pairs.csv: user, item, timestamp),
+/// which are counted by item. Videos are *video*/…/ID.mp4. The split is microlens_split() over the
+/// ids in order. Throws Error{kNotFound} naming what is missing, {kInvalidInput} with file and
+/// line.
 MicrolensImport import_microlens(const std::filesystem::path& directory,
                                  const std::filesystem::path& titles,
                                  const std::filesystem::path& out_manifest);

@@ -185,16 +185,16 @@ VideoIdentity identify_video(const fs::path& video, const std::optional<bank::Re
   if (video.empty()) return identity;
   std::error_code code;
   const auto size = fs::file_size(video, code);
-  if (code) {
-    throw fs::is_directory(video)
-        ? Error(ErrorKind::kInvalidInput,
-                "cannot read " + video.string() + ": it is a directory, a video is needed")
-        : system_error("read", video.string(), code.value());
+  if (code == std::errc::is_a_directory) {
+    throw Error(ErrorKind::kInvalidInput,
+                "cannot read " + video.string() + ": it is a directory, a video is needed");
   }
+  if (code) throw system_error("read", video.string(), code.value());
+  const auto written = fs::last_write_time(video, code);
+  if (code) throw system_error("read", video.string(), code.value());
   identity.size_bytes = static_cast<std::int64_t>(size);
-  identity.mtime_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                          fs::last_write_time(video).time_since_epoch())
-                          .count();
+  identity.mtime_ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(written.time_since_epoch()).count();
   const bool as_remembered = stored && !stored->video_fingerprint.empty() &&
                              stored->video_size_bytes == identity.size_bytes &&
                              stored->video_mtime_ns == identity.mtime_ns;
@@ -202,7 +202,9 @@ VideoIdentity identify_video(const fs::path& video, const std::optional<bank::Re
   return identity;
 }
 
-void add_clip_context(const media::ClipInfo& clip, const bank::Context& manifest_context,
+/// `columns`: those that the bank keeps as numbers.
+void add_clip_context(const media::ClipInfo& clip,
+                      const std::map<std::string, bank::ColumnType>& columns,
                       bank::Context& context) {
   const std::map<std::string, double> values = {{"duration_s", clip.duration_s},
                                                 {"width", clip.width},
@@ -211,18 +213,30 @@ void add_clip_context(const media::ClipInfo& clip, const bank::Context& manifest
                                                 {"has_audio", clip.has_audio ? 1.0 : 0.0}};
   for (const auto& [name, value] : values) {
     const bool known = name == "has_audio" || value > 0.0;  // zero: the file does not say
-    if (known && manifest_context.count(name) == 0) context[name] = value;
+    const auto column = columns.find(name);
+    if (known && column != columns.end() && column->second == bank::ColumnType::kNumber) {
+      context.emplace(name, value);  // what the manifest says stays
+    }
   }
+}
+
+bool are_same(const HalfTokenMatrix& a, const HalfTokenMatrix& b) {
+  return a.num_tokens == b.num_tokens && a.dim == b.dim && a.values == b.values;
+}
+
+bool are_same(const bank::Features& a, const bank::Features& b) {
+  return are_same(a.visual_tokens, b.visual_tokens) && are_same(a.text_tokens, b.text_tokens) &&
+         a.retrieval_vector == b.retrieval_vector;
 }
 
 /// Decodes and encodes one row; thread-safe.
 class RowEncoder {
  public:
-  RowEncoder(const encoders::EncoderSet& encoders, const bank::MemoryBank& bank, int num_frames,
+  RowEncoder(const encoders::EncoderSet& encoders, const bank::MemoryBank& bank,
              const FeatureFiles& files, std::stop_token stop)
       : encoders_(encoders),
         bank_(bank),
-        num_frames_(num_frames),
+        schema_(bank.info().schema),
         files_(files),
         stop_(std::move(stop)) {}
 
@@ -241,17 +255,20 @@ class RowEncoder {
  private:
   Result encode_or_throw(const Work& work) const {
     const bank::ManifestRow& row = work.row;
-    if (row.title.empty() && row.video_path.empty()) {
+    const bool has_tokens = files_.visual || files_.text;
+    if (row.title.empty() && row.video_path.empty() && !has_tokens) {
       throw Error(ErrorKind::kInvalidInput, "line " + std::to_string(row.line) +
                                                 " has neither a title nor a video; give one");
     }
     const VideoIdentity video = identify_video(row.video_path, work.stored);
     const std::string row_fingerprint = fingerprint_row(row);
+    const std::string video_path =
+        row.video_path.empty() ? "" : fs::absolute(row.video_path).string();
     const bool same_video = work.stored && work.stored->video_fingerprint == video.fingerprint;
+    const bool same_row = same_video && work.stored->row_fingerprint == row_fingerprint &&
+                          work.stored->video_path == video_path;
     Result result;
-    if (same_video && work.stored->row_fingerprint == row_fingerprint && !files_.any()) {
-      return result;
-    }
+    if (same_row && !files_.any()) return result;
     result.outcome = work.stored ? Outcome::kUpdated : Outcome::kAdded;
     bank::Record& record = result.stored.record;
     if (work.stored) record = *work.stored;
@@ -261,7 +278,7 @@ class RowEncoder {
     record.popularity = row.popularity;
     record.posted_at = row.posted_at;
     record.split = split_of(row);
-    record.video_path = row.video_path.empty() ? "" : fs::absolute(row.video_path).string();
+    record.video_path = video_path;
     record.row_fingerprint = row_fingerprint;
     record.video_fingerprint = video.fingerprint;
     record.video_size_bytes = video.size_bytes;
@@ -271,11 +288,12 @@ class RowEncoder {
     std::optional<bank::Features> features;
     if (same_input) features = bank_.find_features(row.id);
     if (features) {
-      result.stored.features = std::move(*features);
+      result.stored.features = *features;
     } else {
       encode_features(row, result);
     }
     apply_feature_files(work.row_index, result);
+    if (same_row && features && are_same(*features, result.stored.features)) return {};
     return result;
   }
 
@@ -292,11 +310,13 @@ class RowEncoder {
   }
 
   void encode_features(const bank::ManifestRow& row, Result& result) const {
-    EncodedClip clip = encode_clip(encoders_, row.video_path, row.title, num_frames_, stop_);
+    EncodedClip clip = encode_clip(encoders_, row.video_path, row.title, schema_.num_frames, stop_);
     bank::Record& record = result.stored.record;
     record.captions = std::move(clip.encoding.captions);
     record.thumbnails = std::move(clip.thumbnails);
-    if (!row.video_path.empty()) add_clip_context(clip.clip, row.context, record.context);
+    if (!row.video_path.empty()) {
+      add_clip_context(clip.clip, schema_.context_columns, record.context);
+    }
     bank::Features& features = result.stored.features;
     features.visual_tokens = to_half(clip.encoding.visual_tokens);
     features.text_tokens = to_half(clip.encoding.text_tokens);
@@ -313,7 +333,7 @@ class RowEncoder {
 
   const encoders::EncoderSet& encoders_;
   const bank::MemoryBank& bank_;
-  int num_frames_;
+  bank::BankSchema schema_;
   const FeatureFiles& files_;
   std::stop_token stop_;
 };
@@ -453,9 +473,15 @@ void check_options_fit(const bank::BankSchema& schema, const IngestOptions& opti
                options.frames_given, directory);
 }
 
-std::map<std::string, bank::ColumnType> columns_to_add(const Survey& survey) {
+/// The manifest's columns, and the clips' own where no column of that name has another type.
+std::map<std::string, bank::ColumnType> columns_to_add(const Survey& survey,
+                                                       const bank::BankSchema& schema) {
   std::map<std::string, bank::ColumnType> columns = survey.summary.context_columns;
-  if (survey.has_video) columns.insert(kClipColumns.begin(), kClipColumns.end());
+  if (survey.has_video) {
+    for (const auto& column : kClipColumns) {
+      if (schema.context_columns.count(column.first) == 0) columns.insert(column);
+    }
+  }
   return columns;
 }
 
@@ -487,11 +513,11 @@ IngestReport ingest(const fs::path& manifest, const IngestOptions& options,
     report.fitted_encoders = true;
   }
   const bank::BankSchema schema = bank->info().schema;
-  check_feature_dims(files, schema);
-  bank->add_context_columns(columns_to_add(survey));
+  check_feature_files(files, schema);
+  bank->add_context_columns(columns_to_add(survey, schema));
 
   const encoders::EncoderSet encoders = open_bank_encoders(options.bank_directory, schema);
-  const RowEncoder encoder(encoders, *bank, schema.num_frames, files, options.stop);
+  const RowEncoder encoder(encoders, *bank, files, options.stop);
   std::vector<bank::IngestFailure> failures;
   progress.begin("ingesting", survey.summary.num_rows);
   IngestRun(*bank, encoder, options.num_jobs, options.stop, progress)

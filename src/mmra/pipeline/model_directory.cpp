@@ -13,6 +13,24 @@ using Json = nlohmann::ordered_json;
 constexpr int kFormatVersion = 1;
 constexpr const char* kFileName = "training.json";
 
+Protocol parse_protocol(const std::string& name, const std::filesystem::path& file) {
+  for (const Protocol protocol : {Protocol::kHonest, Protocol::kAuthors}) {
+    if (name == name_of(protocol)) return protocol;
+  }
+  throw Error(ErrorKind::kCorruptData,
+              file.string() + " names the protocol \"" + name + "\"; honest or authors is known");
+}
+
+template <typename Value>
+Value value_of(const Json& document, const char* key, const std::filesystem::path& file) {
+  try {
+    return document.at(key).get<Value>();
+  } catch (const Json::exception& error) {
+    throw Error(ErrorKind::kCorruptData,
+                file.string() + " is damaged: \"" + key + "\": " + error.what());
+  }
+}
+
 }  // namespace
 
 std::string name_of(Protocol protocol) {
@@ -43,35 +61,37 @@ TrainingCard load_training_card(const std::filesystem::path& model_directory) {
                     "--bank BANK --out " +
                     model_directory.string() + "`");
   }
-  try {
-    const Json document = Json::parse(read_file(file));
-    const int version = document.at("format_version").get<int>();
-    if (version != kFormatVersion) {
-      throw Error(ErrorKind::kUnsupported, file.string() + " has the format version " +
-                                               std::to_string(version) + "; this program reads " +
-                                               std::to_string(kFormatVersion));
-    }
-    TrainingCard card;
-    card.model = document.at("model").get<std::string>();
-    card.encoders_name = document.at("encoders_name").get<std::string>();
-    card.encoders_fingerprint = document.at("encoders_fingerprint").get<std::string>();
-    card.popularity_unit = document.at("popularity_unit").get<std::string>();
-    card.popularity_horizon = document.at("popularity_horizon").get<std::string>();
-    card.k = document.at("k").get<int>();
-    card.protocol = document.at("protocol").get<std::string>() == "authors" ? Protocol::kAuthors
-                                                                            : Protocol::kHonest;
-    card.num_train = document.at("num_train").get<std::int64_t>();
-    card.num_stop = document.at("num_stop").get<std::int64_t>();
-    card.num_calibration = document.at("num_calibration").get<std::int64_t>();
-    if (card.k < 1) throw Error(ErrorKind::kCorruptData, file.string() + ": k must be at least 1");
-    return card;
-  } catch (const Json::exception& error) {
-    throw Error(ErrorKind::kCorruptData, file.string() + " is damaged: " + error.what());
+  const Json document = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
+  if (!document.is_object()) {
+    throw Error(ErrorKind::kCorruptData, file.string() + " is damaged: it is no JSON object");
   }
+  const int version = value_of<int>(document, "format_version", file);
+  if (version != kFormatVersion) {
+    throw Error(ErrorKind::kUnsupported, file.string() + " has the format version " +
+                                             std::to_string(version) + "; this program reads " +
+                                             std::to_string(kFormatVersion));
+  }
+  TrainingCard card;
+  card.model = value_of<std::string>(document, "model", file);
+  card.encoders_name = value_of<std::string>(document, "encoders_name", file);
+  card.encoders_fingerprint = value_of<std::string>(document, "encoders_fingerprint", file);
+  card.popularity_unit = value_of<std::string>(document, "popularity_unit", file);
+  card.popularity_horizon = value_of<std::string>(document, "popularity_horizon", file);
+  card.k = value_of<int>(document, "k", file);
+  card.protocol = parse_protocol(value_of<std::string>(document, "protocol", file), file);
+  card.num_train = value_of<std::int64_t>(document, "num_train", file);
+  card.num_stop = value_of<std::int64_t>(document, "num_stop", file);
+  card.num_calibration = value_of<std::int64_t>(document, "num_calibration", file);
+  if (card.k < 1) throw Error(ErrorKind::kCorruptData, file.string() + ": k must be at least 1");
+  return card;
 }
 
 void check_same_encoders(const TrainingCard& card, const bank::BankSchema& schema) {
-  if (card.encoders_fingerprint == schema.encoders_fingerprint) return;
+  // The fingerprint is that of the bank's own encoders; features made elsewhere are in the name.
+  if (card.encoders_fingerprint == schema.encoders_fingerprint &&
+      card.encoders_name == schema.encoders_name) {
+    return;
+  }
   throw Error(ErrorKind::kInvalidInput,
               "the model was trained with the encoders " + card.encoders_name + " (" +
                   card.encoders_fingerprint + "), the bank was made by " + schema.encoders_name +

@@ -5,6 +5,7 @@
 #include "mmra/bank/feature_table.h"
 #include "mmra/core/error.h"
 #include "mmra/model/neural_library.h"
+#include "mmra/pipeline/feature_file.h"
 
 namespace mmra::pipeline {
 namespace {
@@ -28,6 +29,20 @@ double percentile_of(const std::vector<double>& sorted, double value) {
   const auto below = std::lower_bound(sorted.begin(), sorted.end(), value) - sorted.begin();
   const auto up_to = std::upper_bound(sorted.begin(), sorted.end(), value) - sorted.begin();
   return 50.0 * static_cast<double>(below + up_to) / static_cast<double>(sorted.size());
+}
+
+/// A new clip gets its tokens from the bank's encoders: they must be those that made the bank's.
+void require_own_tokens(const Query& query, const bank::BankSchema& schema) {
+  if (query.id) return;
+  const ForeignFeatures foreign = foreign_features(schema.encoders_name);
+  const auto refuse = [&](const char* part, const char* flag) {
+    throw Error(ErrorKind::kInvalidInput,
+                std::string("the bank's ") + part + " features were made elsewhere (" +
+                    schema.encoders_name + "); predict a record with --id, or leave " + flag +
+                    " out");
+  };
+  if (foreign.visual && !query.video.empty()) refuse("visual", "--video");
+  if (foreign.text && !query.title.empty()) refuse("text", "--title");
 }
 
 /// The features of the retrieved instances alone: k rows, not the whole bank.
@@ -69,6 +84,7 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
       sorted_popularity_(sorted_labels(*table_)) {}
 
 Prediction PredictionEngine::predict(const Query& query, const std::stop_token& stop) {
+  require_own_tokens(query, schema_);
   EncodedQuery encoded = encode_query(*bank_, *table_, encoders_, query, stop);
   const retrieval::RetrievalResult retrieved = retrieval::search_exact(
       *table_, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), card_.k,

@@ -6,6 +6,7 @@
 #include "mmra/media/jpeg.h"
 #include "mmra/media/sample_frames.h"
 #include "mmra/model/instance_weights.h"
+#include "mmra/pipeline/feature_file.h"
 
 namespace mmra::pipeline {
 namespace {
@@ -64,8 +65,13 @@ EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& t
     throw Error(ErrorKind::kInvalidInput,
                 "nothing to ask about: give --title, --video or both, or --id of a stored record");
   }
-  EncodedClip clip =
-      encode_clip(encoders, query.video, query.title, bank.info().schema.num_frames, stop);
+  const bank::BankSchema schema = bank.info().schema;
+  if (foreign_features(schema.encoders_name).retrieval) {
+    throw Error(ErrorKind::kInvalidInput,
+                "the bank's retrieval vectors were made elsewhere (" + schema.encoders_name +
+                    "), so nothing new can be compared with them; ask about a record with --id");
+  }
+  EncodedClip clip = encode_clip(encoders, query.video, query.title, schema.num_frames, stop);
   EncodedQuery encoded;
   encoded.title = query.title;
   encoded.features.visual_tokens = to_half(clip.encoding.visual_tokens);

@@ -49,7 +49,7 @@ struct EncodedClip {
                                       int num_frames, const std::stop_token& stop);
 
 /// Throws Error{kNotFound} for an unknown id, {kInvalidInput} where there is neither id, title nor
-/// clip, or where the clip cannot be read.
+/// clip, where the clip cannot be read, or where the bank's retrieval vectors were made elsewhere.
 [[nodiscard]] EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& table,
                                         const encoders::EncoderSet& encoders, const Query& query,
                                         const std::stop_token& stop);

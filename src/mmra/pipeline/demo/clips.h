@@ -25,10 +25,14 @@ struct DemoClip {
 
 /// The demonstration's world. log2 of a clip's popularity is the sum of what its pictures show
 /// (scene, speed, brightness), what its title says (topic words), whether the title contradicts the
-/// pictures, the following of its creator (a name in the title, shared with a handful of earlier
-/// clips: what retrieval finds), and chance. Titles often leave the scene out, and sometimes name a
-/// wrong one. Deterministic in `seed`.
+/// pictures, the following of its series (a made-up name in the title that it shares with a few
+/// earlier clips: too few for a network to learn by heart, enough for retrieval to find), and
+/// chance. Titles often leave the scene out, and sometimes name a wrong one. Deterministic in
+/// `seed`.
 [[nodiscard]] std::vector<DemoClip> imagine_clips(int count, std::uint64_t seed);
+
+/// The clip's file; another look has another name, so that a file is never taken for another clip.
+[[nodiscard]] std::string video_name(const DemoClip& clip);
 
 /// Encodes the clips that `directory` does not hold yet (H.264, 160×90, a second or two each) and
 /// writes `directory`/videos.csv with all but the one held out. Returns the manifest's path. Throws

@@ -1,6 +1,11 @@
 #include "mmra/pipeline/demo/demo.h"
 
+#include <mutex>
+#include <span>
+#include <utility>
+
 #include "mmra/core/files.h"
+#include "mmra/core/threads.h"
 #include "mmra/pipeline/training_defaults.h"
 
 namespace mmra::pipeline::demo {
@@ -23,13 +28,19 @@ std::vector<Setting> settings() {
   return {everything, retrieval, visual, text};
 }
 
-std::filesystem::path train_one(const DemoOptions& options, const DemoResult& result,
-                                const Setting& setting, int seed_index, ProgressSink& progress) {
-  const std::filesystem::path directory =
-      options.directory / "models" /
-      (std::string(setting.directory) + "-" + std::to_string(seed_index + 1));
+/// One network: a setting and a seed.
+struct Run {
+  std::filesystem::path model_directory;
+  EvaluationReport evaluation;
+};
+
+Run train_and_evaluate(const DemoOptions& options, const std::filesystem::path& bank_directory,
+                       const Setting& setting, int seed_index) {
+  Run run;
+  run.model_directory = options.directory / "models" /
+                        (std::string(setting.directory) + "-" + std::to_string(seed_index + 1));
   std::error_code ignored;
-  std::filesystem::remove_all(directory, ignored);  // a former run's
+  std::filesystem::remove_all(run.model_directory, ignored);  // a former run's
   TrainRequest request = default_train_request();
   // A few hundred rows: smaller batches and more passes than for a large bank, a shorter average.
   request.batch_size = 32;
@@ -37,33 +48,44 @@ std::filesystem::path train_one(const DemoOptions& options, const DemoResult& re
   request.patience = 6;
   request.config.ema_decay = 0.95;
   request.config.similarity_scale = 8.0;
-  request.bank_directory = result.bank_directory;
-  request.model_directory = directory;
+  request.bank_directory = bank_directory;
+  request.model_directory = run.model_directory;
   request.config.without = setting.without;
   request.config.seed += static_cast<std::uint64_t>(seed_index);
-  request.num_threads = options.num_threads;
   request.stop = options.stop;
-  train_model(request, progress);
-  return directory;
+  SilentProgress silent;
+  train_model(request, silent);
+  run.evaluation = evaluate_model(bank_directory, run.model_directory, bank::Split::kTest, 0, 1,
+                                  options.stop, silent);
+  return run;
 }
 
-/// Trains and scores one setting over the seeds; keeps the first seed's evaluation of the first.
-DemoScore score(const DemoOptions& options, DemoResult& result, const Setting& setting,
-                ProgressSink& progress) {
-  DemoScore score{setting.name, 0.0, 0.0, 0.0};
-  SilentProgress silent;
-  for (int i = 0; i < options.num_seeds; ++i) {
-    const std::filesystem::path model = train_one(options, result, setting, i, silent);
-    EvaluationReport report = evaluate_model(result.bank_directory, model, bank::Split::kTest, 0,
-                                             options.num_threads, options.stop, silent);
-    score.nmse += report.metrics.nmse / options.num_seeds;
-    score.mae += report.metrics.mae / options.num_seeds;
-    score.src += report.metrics.src / options.num_seeds;
-    if (result.model_directory.empty()) {
-      result.model_directory = model;
-      result.evaluation = std::move(report);
-    }
+/// Every setting with every seed, settings first. Networks this small gain nothing from a second
+/// thread, so as many of them as there are threads are trained side by side.
+std::vector<Run> train_all(const DemoOptions& options, const std::filesystem::path& bank_directory,
+                           const std::vector<Setting>& settings, ProgressSink& progress) {
+  const auto num_seeds = static_cast<std::size_t>(options.num_seeds);
+  std::vector<Run> runs(settings.size() * num_seeds);
+  std::mutex progress_mutex;
+  progress.begin("training", static_cast<std::int64_t>(runs.size()));
+  parallel_for(runs.size(), 1, options.num_threads, [&](std::size_t i, std::size_t) {
+    runs[i] = train_and_evaluate(options, bank_directory, settings[i / num_seeds],
+                                 static_cast<int>(i % num_seeds));
+    const std::scoped_lock lock(progress_mutex);
     progress.advance(1);
+  });
+  progress.end();
+  return runs;
+}
+
+/// Means over the seeds.
+DemoScore score(const char* name, std::span<const Run> runs) {
+  DemoScore score{name, 0.0, 0.0, 0.0};
+  const auto count = static_cast<double>(runs.size());
+  for (const Run& run : runs) {
+    score.nmse += run.evaluation.metrics.nmse / count;
+    score.mae += run.evaluation.metrics.mae / count;
+    score.src += run.evaluation.metrics.src / count;
   }
   return score;
 }
@@ -86,16 +108,18 @@ DemoResult run_demo(const DemoOptions& options, ProgressSink& progress) {
   result.ingest = ingest(manifest, ingest_options, progress);
 
   const std::vector<Setting> all = settings();
-  progress.begin("training", static_cast<std::int64_t>(all.size()) * options.num_seeds);
-  for (const Setting& setting : all) {
-    result.scores.push_back(score(options, result, setting, progress));
+  std::vector<Run> runs = train_all(options, result.bank_directory, all, progress);
+  const auto num_seeds = static_cast<std::size_t>(options.num_seeds);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    result.scores.push_back(score(all[i].name, std::span(runs).subspan(i * num_seeds, num_seeds)));
   }
-  progress.end();
+  result.model_directory = runs.front().model_directory;
+  result.evaluation = std::move(runs.front().evaluation);
   const evaluation::Metrics& mean = result.evaluation.mean_of_train;
   result.scores.push_back({"mean of train", mean.nmse, mean.mae, mean.src});
 
   result.held_out = clips.back();
-  result.video = clips_directory / (result.held_out.id + ".mp4");
+  result.video = clips_directory / video_name(result.held_out);
   Query query;
   query.title = result.held_out.title;
   query.video = result.video;

@@ -163,7 +163,7 @@ std::string render_report(const DemoResult& result) {
       std::to_string(result.ingest.num_rows) +
       " micro-videos of six scenes. A clip's popularity depends on what it shows (scene, speed, "
       "brightness), on what its title says, on whether the two contradict each other, on the "
-      "creator, whom only likeness to earlier clips gives away, and on chance.</p>";
+      "series, whose following only likeness to earlier clips gives away, and on chance.</p>";
   html += prediction_section(result);
   html += "<h2>What each part is worth (test split, " + std::to_string(evaluation.metrics.n) +
           " clips, means over seeds)</h2>" + score_table(result);

@@ -1,0 +1,136 @@
+#include "mmra/pipeline/model_directory.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "expect_error.h"
+#include "mmra/core/files.h"
+#include "test_files.h"
+
+namespace mmra::pipeline::testing {
+namespace {
+
+using mmra::testing::expect_error;
+using mmra::testing::TemporaryDirectory;
+using nlohmann::json;
+
+TrainingCard made_card() {
+  TrainingCard card;
+  card.encoders_name = "builtin+visual features";
+  card.encoders_fingerprint = "f00d";
+  card.popularity_unit = "likes";
+  card.popularity_horizon = "7d";
+  card.k = 3;
+  card.protocol = Protocol::kAuthors;
+  card.num_train = 100;
+  card.num_stop = 7;
+  card.num_calibration = 8;
+  return card;
+}
+
+class ModelDirectory : public ::testing::Test {
+ protected:
+  void SetUp() override { save_training_card(made_card(), directory_.path()); }
+  [[nodiscard]] std::filesystem::path file() const { return directory_ / "training.json"; }
+  [[nodiscard]] json document() const { return json::parse(read_file(file())); }
+  void write(const json& changed) const { write_file_atomically(file(), changed.dump()); }
+  void expect_damaged(const std::string& part) const {
+    expect_error(ErrorKind::kCorruptData, part,
+                 [&] { (void)load_training_card(directory_.path()); });
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(ModelDirectory, GivesBackTheCard) {
+  const TrainingCard card = load_training_card(directory_.path());
+  const TrainingCard made = made_card();
+  EXPECT_EQ(card.model, "mmra");
+  EXPECT_EQ(card.encoders_name, made.encoders_name);
+  EXPECT_EQ(card.encoders_fingerprint, made.encoders_fingerprint);
+  EXPECT_EQ(card.popularity_unit, made.popularity_unit);
+  EXPECT_EQ(card.popularity_horizon, made.popularity_horizon);
+  EXPECT_EQ(card.k, 3);
+  EXPECT_EQ(card.protocol, Protocol::kAuthors);
+  EXPECT_EQ(card.num_train, 100);
+  EXPECT_EQ(card.num_stop, 7);
+  EXPECT_EQ(card.num_calibration, 8);
+}
+
+TEST_F(ModelDirectory, ADirectoryWithoutACardIsNoFinishedModel) {
+  std::filesystem::remove(file());
+  expect_error(ErrorKind::kNotFound, "not a finished model",
+               [&] { (void)load_training_card(directory_.path()); });
+  expect_error(ErrorKind::kNotFound, "mmra train",
+               [&] { (void)load_training_card(directory_ / "nowhere"); });
+}
+
+TEST_F(ModelDirectory, NamesTheFileOfADamagedCard) {
+  const std::string whole = read_file(file());
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, whole.size() / 2}) {
+    write_file_atomically(file(), whole.substr(0, size));
+    expect_damaged("training.json is damaged");
+  }
+  for (const char* text : {"[]", "null", "7", "\"x\"", "{}", "\xff\xfe"}) {
+    write_file_atomically(file(), text);
+    expect_damaged("training.json is damaged");
+  }
+}
+
+TEST_F(ModelDirectory, NamesTheKeyThatIsMissingOrOfAnotherType) {
+  const json whole = document();
+  for (const auto& [key, value] : whole.items()) {
+    json changed = whole;
+    changed.erase(key);
+    write(changed);
+    expect_damaged("\"" + key + "\"");
+    changed = whole;
+    changed[key] = json::array();
+    write(changed);
+    expect_damaged("\"" + key + "\"");
+  }
+}
+
+TEST_F(ModelDirectory, RefusesValuesThatCannotBe) {
+  const json whole = document();
+  for (const int k : {0, -3}) {
+    json changed = whole;
+    changed["k"] = k;
+    write(changed);
+    expect_damaged("k must be at least 1");
+  }
+  json changed = whole;
+  changed["protocol"] = "dishonest";
+  write(changed);
+  expect_damaged("dishonest");
+}
+
+TEST_F(ModelDirectory, RefusesANewerFormat) {
+  json changed = document();
+  changed["format_version"] = 2;
+  write(changed);
+  expect_error(ErrorKind::kUnsupported, "format version 2; this program reads 1",
+               [&] { (void)load_training_card(directory_.path()); });
+}
+
+TEST(CheckSameEncoders, NamesBothWhereTheyDiffer) {
+  const TrainingCard card = made_card();
+  bank::BankSchema schema;
+  schema.encoders_name = card.encoders_name;
+  schema.encoders_fingerprint = card.encoders_fingerprint;
+  EXPECT_NO_THROW(check_same_encoders(card, schema));
+  schema.encoders_fingerprint = "beef";
+  for (const char* part : {"builtin+visual features (f00d)", "builtin+visual features (beef)"}) {
+    expect_error(ErrorKind::kInvalidInput, part, [&] { check_same_encoders(card, schema); });
+  }
+  schema.encoders_fingerprint = "f00d";
+  schema.encoders_name = "builtin";
+  expect_error(ErrorKind::kInvalidInput, "builtin (f00d)",
+               [&] { check_same_encoders(card, schema); });
+}
+
+}  // namespace
+}  // namespace mmra::pipeline::testing

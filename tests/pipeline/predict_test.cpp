@@ -1,0 +1,205 @@
+#include "mmra/pipeline/predict.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "expect_error.h"
+#include "made_model.h"
+#include "mmra/core/error.h"
+#include "test_files.h"
+
+namespace mmra::pipeline::testing {
+namespace {
+
+using mmra::testing::expect_error;
+using mmra::testing::TemporaryDirectory;
+using ::testing::Each;
+using ::testing::Field;
+using ::testing::IsEmpty;
+using ::testing::Ne;
+using ::testing::SizeIs;
+
+class Predict : public ::testing::Test {
+ protected:
+  // One bank and one model for all cases: none of them writes.
+  static void SetUpTestSuite() {
+    directory_ = new TemporaryDirectory();
+    write_clip(*directory_ / "dark.mp4", 20);
+    write_clip(*directory_ / "bright.mp4", 230);
+    IngestOptions options;
+    options.num_frames = 3;
+    options.popularity_unit = "likes";
+    options.popularity_horizon = "7d";
+    const auto further = [](int row) -> std::string {
+      if (row < 0) return ",posted_at,video";
+      const std::string video = row % 10 == 0 ? "dark.mp4" : row % 10 == 5 ? "bright.mp4" : "";
+      return "," + std::to_string(1'700'000'000 + row * 3600) + "," + video;
+    };
+    const std::string unlabelled = "u,red boat,,test,,\n";
+    (void)ingest_text(directory_->path(), made_manifest(80, further) + unlabelled, options);
+    (void)train_silently(small_request(directory_->path()));
+    engine_ = new PredictionEngine(*directory_ / "bank", *directory_ / "model", 1);
+  }
+  static void TearDownTestSuite() {
+    delete engine_;
+    delete directory_;
+  }
+  [[nodiscard]] static Prediction predict(const Query& query) {
+    return engine_->predict(query, {});
+  }
+  [[nodiscard]] static Query by_title(const std::string& title) {
+    Query query;
+    query.title = title;
+    return query;
+  }
+  [[nodiscard]] static Query by_id(const std::string& id) {
+    Query query;
+    query.id = id;
+    return query;
+  }
+
+  static TemporaryDirectory* directory_;
+  static PredictionEngine* engine_;
+};
+
+TemporaryDirectory* Predict::directory_ = nullptr;
+PredictionEngine* Predict::engine_ = nullptr;
+
+TEST_F(Predict, SaysTheNumberItsIntervalAndItsUnit) {
+  const Prediction prediction = predict(by_title("red boat"));
+  const training::Calibration calibration =
+      training::load_calibration(*directory_ / "model/calibration.json");
+  EXPECT_DOUBLE_EQ(prediction.popularity, std::exp2(prediction.log2_popularity));
+  EXPECT_EQ(prediction.interval_level, calibration.level);
+  EXPECT_NEAR(std::log2(prediction.interval_low),
+              prediction.log2_popularity - calibration.half_width_log2, 1e-9);
+  EXPECT_NEAR(std::log2(prediction.interval_high),
+              prediction.log2_popularity + calibration.half_width_log2, 1e-9);
+  EXPECT_EQ(prediction.unit, "likes");
+  EXPECT_EQ(prediction.horizon, "7d");
+}
+
+TEST_F(Predict, ThePercentileIsTheShareOfLabelledRecordsBelow) {
+  for (const char* title : {"red boat", "blue cake", "green piano"}) {
+    const Prediction prediction = predict(by_title(title));
+    int below = 0;
+    int labelled = 0;
+    engine_->bank().for_each([&](const bank::Record& record) {
+      labelled += record.popularity ? 1 : 0;
+      below += record.popularity && *record.popularity < prediction.popularity ? 1 : 0;
+      return true;
+    });
+    ASSERT_EQ(labelled, 80);
+    EXPECT_NEAR(prediction.percentile, 100.0 * below / labelled, 1e-9) << title;
+  }
+}
+
+TEST_F(Predict, TheWeightsOfTheInstancesSumToOne) {
+  for (const char* title : {"red boat", "blue tiger and cake", "unheard"}) {
+    const Prediction prediction = predict(by_title(title));
+    ASSERT_THAT(prediction.instances, SizeIs(3)) << "k of the model";
+    double sum = 0.0;
+    for (const Instance& instance : prediction.instances) sum += instance.weight;
+    EXPECT_NEAR(sum, 1.0, 1e-9) << title;
+    EXPECT_GE(prediction.instances[0].weight, prediction.instances[2].weight);
+  }
+}
+
+TEST_F(Predict, ARecordIsPredictedAsANewClipLikeItWouldBe) {
+  const Prediction stored = predict(by_id("v77"));
+  EXPECT_THAT(stored.instances, Each(Field(&Instance::id, Ne("v77"))));
+  EXPECT_THAT(stored.captions, IsEmpty());
+  const auto record = engine_->bank().find("v77").value();
+  Query same = by_title(record.title);
+  same.as_of = record.posted_at;
+  EXPECT_FLOAT_EQ(static_cast<float>(predict(same).log2_popularity),
+                  static_cast<float>(stored.log2_popularity));
+}
+
+TEST_F(Predict, ARecordWithoutALabelIsPredicted) {
+  EXPECT_TRUE(std::isfinite(predict(by_id("u")).popularity));
+}
+
+TEST_F(Predict, SeesOnlyWhatWasPostedBefore) {
+  Query query = by_title("red boat");
+  query.as_of = Timestamp{1'700'000'000'000 + 2 * 3'600'000};
+  const Prediction two = predict(query);
+  EXPECT_THAT(two.instances, SizeIs(2));
+  double sum = 0.0;
+  for (const Instance& instance : two.instances) {
+    EXPECT_THAT(instance.id, ::testing::AnyOf("v0", "v1"));
+    sum += instance.weight;
+  }
+  EXPECT_NEAR(sum, 1.0, 1e-9) << "also where there are fewer than k";
+  query.as_of = Timestamp{0};
+  const Prediction none = predict(query);
+  EXPECT_THAT(none.instances, IsEmpty());
+  EXPECT_TRUE(std::isfinite(none.popularity));
+}
+
+TEST_F(Predict, ATitleWithoutWordsIsPredictedFromNothing) {
+  const Prediction prediction = predict(by_title("?!"));
+  EXPECT_THAT(prediction.instances, IsEmpty());
+  EXPECT_TRUE(std::isfinite(prediction.popularity));
+}
+
+TEST_F(Predict, TakesAVideoATitleOrBoth) {
+  Query query;
+  query.video = *directory_ / "bright.mp4";
+  const Prediction video = predict(query);
+  EXPECT_THAT(video.captions, SizeIs(3));
+  EXPECT_THAT(video.thumbnails, SizeIs(3));
+  query.title = "red boat";
+  const Prediction both = predict(query);
+  EXPECT_NE(both.log2_popularity, video.log2_popularity);
+  EXPECT_NE(both.log2_popularity, predict(by_title("red boat")).log2_popularity);
+  query.video = *directory_ / "dark.mp4";
+  EXPECT_NE(predict(query).log2_popularity, both.log2_popularity);
+}
+
+TEST_F(Predict, SaysTheSameTwice) {
+  EXPECT_EQ(predict(by_title("red boat")).log2_popularity,
+            predict(by_title("red boat")).log2_popularity);
+}
+
+TEST_F(Predict, NamesWhatIsMissing) {
+  expect_error(ErrorKind::kNotFound, "\"nobody\"", [] { (void)predict(by_id("nobody")); });
+  expect_error(ErrorKind::kInvalidInput, "nothing to ask about", [] { (void)predict({}); });
+  expect_error(ErrorKind::kNotFound, "mmra train", [] {
+    const PredictionEngine engine(*directory_ / "bank", *directory_ / "nowhere", 1);
+  });
+  expect_error(ErrorKind::kNotFound, "mmra ingest", [] {
+    const PredictionEngine engine(*directory_ / "nowhere", *directory_ / "model", 1);
+  });
+}
+
+TEST_F(Predict, RefusesABankMadeByOtherEncoders) {
+  const TemporaryDirectory other;
+  (void)ingest_text(other.path(), "id,title,popularity\n1,other words,2\n");
+  expect_error(ErrorKind::kInvalidInput, "the model was trained with the encoders builtin",
+               [&] { const PredictionEngine engine(other / "bank", *directory_ / "model", 1); });
+}
+
+TEST(PredictWithFeaturesMadeElsewhere, NeedsARecordForThatPart) {
+  const TemporaryDirectory directory;
+  make_bank_with_visual_tokens(directory.path(), 80, 4);
+  (void)train_silently(small_request(directory.path()));
+  PredictionEngine engine(directory / "bank", directory / "model", 1);
+  Query query;
+  query.title = "red boat";
+  EXPECT_TRUE(std::isfinite(engine.predict(query, {}).popularity)) << "titles are the bank's own";
+  write_clip(directory / "a.mp4", 40);
+  query.video = directory / "a.mp4";
+  expect_error(ErrorKind::kInvalidInput, "leave --video out",
+               [&] { (void)engine.predict(query, {}); });
+  query = {};
+  query.id = "v7";
+  EXPECT_TRUE(std::isfinite(engine.predict(query, {}).popularity));
+}
+
+}  // namespace
+}  // namespace mmra::pipeline::testing
