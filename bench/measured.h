@@ -1,0 +1,51 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+// What every benchmark here needs: seconds, their median, and what to print beside them.
+
+namespace mmra::bench {
+
+class Stopwatch {
+ public:
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+[[nodiscard]] inline double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : 0.5 * (values[half - 1] + values[half]);
+}
+
+/// The largest resident set of this process so far, MiB.
+[[nodiscard]] inline double peak_memory_mib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::strtod(line.c_str() + 6, nullptr) / 1024.0;
+  }
+  return 0.0;
+}
+
+[[nodiscard]] inline std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return std::string(name) + "=" + (value == nullptr ? "(unset)" : value);
+}
+
+inline void print_times(const std::string& what, const std::vector<double>& seconds) {
+  std::printf("%s: median %.4f s, best %.4f s, worst %.4f s (%zu runs)\n", what.c_str(),
+              median(seconds), *std::min_element(seconds.begin(), seconds.end()),
+              *std::max_element(seconds.begin(), seconds.end()), seconds.size());
+}
+
+}  // namespace mmra::bench
