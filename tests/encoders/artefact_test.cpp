@@ -147,7 +147,8 @@ TEST_F(Artefact, NoByteOfTheDescriptionCanBreakTheReader) {
 TEST_F(Artefact, RefusesADirectoryInTheWay) {
   const TemporaryDirectory other;
   overwrite(other / "file", "x");
-  expect_error(ErrorKind::kNotFound, "file: Not a directory", [&] { fit_builtin(kTitles, other / "file"); });
+  expect_error(ErrorKind::kNotFound, "file: Not a directory",
+               [&] { fit_builtin(kTitles, other / "file"); });
 }
 
 }  // namespace

@@ -99,8 +99,7 @@ std::optional<Timestamp> parse_timestamp(std::string_view text) {
                                     chrono::day(static_cast<unsigned>(*day))};
   if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
   const std::int64_t days = chrono::sys_days(date).time_since_epoch().count();
-  const std::int64_t seconds =
-      days * 86400 + *hour * 3600 + (*minute - *offset) * 60 + std::int64_t{*second};
+  const std::int64_t seconds = ((days * 24 + *hour) * 60 + (*minute - *offset)) * 60 + *second;
   return Timestamp{seconds * 1000 + *fraction_ms};
 }
 

@@ -79,7 +79,7 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 TensorView parse_npy(std::span<const std::byte> bytes, const std::string& origin) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.size() < 12 || text.substr(0, 6) != "\x93NUMPY") corrupt(origin, "no NUMPY magic");
-  const int version = text[6];
+  const int version = static_cast<unsigned char>(text[6]);
   std::size_t header_size = 0;
   const std::size_t prefix = version == 1 ? 10 : 12;
   std::memcpy(&header_size, text.data() + 8, version == 1 ? 2 : 4);

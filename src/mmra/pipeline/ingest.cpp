@@ -359,6 +359,7 @@ class IngestRun {
       work_.close();
     });
     std::vector<std::jthread> workers;
+    workers.reserve(static_cast<std::size_t>(num_jobs_));
     std::atomic<int> running{num_jobs_};
     for (int i = 0; i < num_jobs_; ++i) {
       workers.emplace_back([&] {

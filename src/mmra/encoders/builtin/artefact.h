@@ -11,7 +11,7 @@
 namespace mmra::encoders {
 
 // The frozen builtin encoders on disk: encoders.json and builtin.safetensors, as
-// docs/formats/builtin-encoder.md says.
+// docs/formats/encoders.md says.
 
 /// Changes with anything that decides the encoders' output: terms, weights, the layout of the
 /// visual token, the captions' words and thresholds.

@@ -146,12 +146,13 @@ void measure_colours(const FrameGrid& grid, FrameDescription& out) {
 
 void measure_colour_grid(const FrameGrid& grid, FrameDescription& out) {
   const auto [width, height] = grid.shape;
-  std::array<double, kColourCells * kColourCells * 3> sums{};
-  std::array<int, kColourCells * kColourCells> counts{};
+  std::array<double, kNumColourCells * 3> sums{};
+  std::array<int, kNumColourCells> counts{};
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) {
       const std::size_t at = static_cast<std::size_t>(y) * width + x;
-      const int cell = (y * kColourCells / height) * kColourCells + x * kColourCells / width;
+      const auto cell_row = static_cast<std::size_t>(y * kColourCells / height);
+      const std::size_t cell = cell_row * kColourCells + x * kColourCells / width;
       sums[3 * cell] += grid.luma[at];
       sums[3 * cell + 1] += red_green(grid, at);
       sums[3 * cell + 2] += yellow_blue(grid, at);
@@ -186,13 +187,15 @@ int orientation_of(float gx, float gy) {
 }
 
 void measure_gradients(const FrameGrid& grid, FrameDescription& out) {
-  const auto [width, height] = grid.shape;
+  // Not a structured binding: clang 14 cannot capture those.
+  const int width = grid.shape.width;
+  const int height = grid.shape.height;
   const auto luma = [&](int x, int y) {
     return grid.luma[static_cast<std::size_t>(std::clamp(y, 0, height - 1)) * width +
                      std::clamp(x, 0, width - 1)];
   };
-  std::array<double, kGradientCells * kGradientCells * kNumOrientations> sums{};
-  std::array<int, kGradientCells * kGradientCells> counts{};
+  std::array<double, kNumGradientCells * kNumOrientations> sums{};
+  std::array<int, kNumGradientCells> counts{};
   Moments energy_x;
   Moments energy_y;
   double centre_energy = 0.0;
@@ -334,8 +337,8 @@ void measure_shift(const FrameGrid& current, const FrameGrid& previous, MotionMe
 
 void measure_change(const FrameGrid& current, const FrameGrid& previous, MotionMeasures& motion) {
   const auto [width, height] = current.shape;
-  std::array<double, kGradientCells * kGradientCells> sums{};
-  std::array<int, kGradientCells * kGradientCells> counts{};
+  std::array<double, kNumGradientCells> sums{};
+  std::array<int, kNumGradientCells> counts{};
   double change = 0.0;
   double colour_change = 0.0;
   int num_changed = 0;

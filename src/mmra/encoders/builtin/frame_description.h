@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,8 @@ inline constexpr int kGradientCells = 3;   ///< a 3 × 3 grid of orientation his
 inline constexpr int kNumOrientations =
     8;  ///< of the gradient, every 22.5 degrees from 0 (along x)
 inline constexpr int kNumColourNames = 12;
+inline constexpr std::size_t kNumColourCells = std::size_t{kColourCells} * kColourCells;
+inline constexpr std::size_t kNumGradientCells = std::size_t{kGradientCells} * kGradientCells;
 
 /// The basic colour terms, in the order of FrameDescription::colour_names.
 inline constexpr std::array<std::string_view, kNumColourNames> kColourNames = {
@@ -58,7 +61,7 @@ struct MotionMeasures {
   float shift_explains = 0.0F;  ///< share of the change that the shift takes away, [0, 1]
   float energy_shift_x = 0.0F;  ///< movement of the centroid of the gradient energy
   float energy_shift_y = 0.0F;
-  std::array<float, kGradientCells * kGradientCells> change_grid{};  ///< mean |Δ luma|, row-major
+  std::array<float, kNumGradientCells> change_grid{};  ///< mean |Δ luma|, row-major
 };
 
 /// Where the frame lies in its clip.
@@ -81,9 +84,9 @@ struct FrameDescription {
   std::array<float, kNumLumas> lumas{};               ///< sum 1
   std::array<float, kNumColourNames> colour_names{};  ///< shares of pixels, sum 1
   /// Row-major [cell row × cell column × (mean luma, mean R − G, mean (R + G) / 2 − B)].
-  std::array<float, kColourCells * kColourCells * 3> colour_grid{};
+  std::array<float, kNumColourCells * 3> colour_grid{};
   /// Row-major [cell row × cell column × orientation]: mean gradient magnitude by orientation.
-  std::array<float, kGradientCells * kGradientCells * kNumOrientations> gradients{};
+  std::array<float, kNumGradientCells * kNumOrientations> gradients{};
   SceneMeasures scene;
   MotionMeasures motion;
   TimeMeasures time;
