@@ -5,5 +5,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh
-bash scripts/build.sh release
+bash scripts/build.sh release mmra mmra_neural
 exec build/release/bin/mmra demo "$@"

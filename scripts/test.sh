@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Everything from a fresh clone to a tested program: packages, release build (warnings are errors),
-# all tests. With --extras also what CI adds: the format check. Safe to run twice. The tests under
-# sanitizers are a preset of their own (asan-ubsan, HACKING.md).
+# Everything from a fresh clone to a tested program: packages, release build, all tests. With --extras
+# what CI adds: warnings are errors, format and lint, the tests under address and undefined-behaviour
+# sanitizers (all but the network's: LibTorch is not built for them), and a few seconds of each fuzz
+# target. Safe to run twice.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 extras=no
@@ -13,9 +14,15 @@ for argument in "$@"; do
 done
 
 bash scripts/setup.sh
-bash scripts/build.sh ci
+preset=release
+[ "$extras" = yes ] && preset=ci
+bash scripts/build.sh "$preset"
 echo "Testing ..."
 ctest --test-dir build/release --output-on-failure -j "$(nproc)"
 [ "$extras" = yes ] || exit 0
 
-bash scripts/lint.sh --format-only
+bash scripts/lint.sh
+bash scripts/build.sh asan-ubsan
+echo "Testing under sanitizers ..."
+ctest --test-dir build/asan-ubsan --output-on-failure -j "$(nproc)"
+bash scripts/fuzz.sh 5
