@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "mmra/bank/manifest.h"
+#include "mmra/core/error.h"
+#include "mmra/core/progress.h"
 #include "mmra/media/sample_frames.h"
 #include "mmra/pipeline/demo/clips.h"
 #include "test_files.h"
