@@ -22,6 +22,14 @@ A first run, from a manifest (CSV with id,title,popularity[,video,posted_at,spli
 command. Results go to standard output, progress and errors to standard error.
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.)";
 
+std::string names_of_commands(const CLI::App& app) {
+  std::string names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names += (names.empty() ? "" : ", ") + command->get_name();
+  }
+  return names;
+}
+
 int run(int argc, char** argv) {
   CLI::App app(
       "mmra predicts how popular a micro-video will be: it looks at the frames and the title,\n"
@@ -46,6 +54,13 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    if (app.get_subcommands().empty()) {
+      std::fprintf(stderr, "error: %s; the commands are %s (mmra --help explains)\n",
+                   argc > 1 ? ("there is no command \"" + std::string(argv[1]) + "\"").c_str()
+                            : "a command is needed",
+                   names_of_commands(app).c_str());
+      return kWrongUsage;
+    }
     std::string help = "mmra";
     for (const CLI::App* sub = &app; !sub->get_subcommands().empty();) {
       sub = sub->get_subcommands().front();

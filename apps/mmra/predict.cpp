@@ -29,6 +29,7 @@ int predict_manifest(const PredictFlags& flags, const CommonOptions& common,
   bank::read_manifest(flags.manifest, [&](const bank::ManifestRow& row) {
     if (stop.stop_requested()) throw Interrupted();
     pipeline::Query query;
+    query.own_id = row.id;
     query.title = row.title;
     query.video = row.video_path;
     query.as_of = row.posted_at;
@@ -56,7 +57,10 @@ int run_predict(const PredictFlags& flags, const CommonOptions& common) {
   if (!flags.manifest.empty()) return predict_manifest(flags, common, stop);
   const pipeline::Query query = to_query(flags.query);
   if (!query.id && query.title.empty() && query.video.empty()) {
-    std::fprintf(stderr, "error: give --title, --video or both, or --id, or --manifest\n");
+    std::fprintf(
+        stderr,
+        "error: give --title, --video or both, or --id, or --manifest (mmra predict --help "
+        "explains)\n");
     return 2;
   }
   pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads());
@@ -82,8 +86,10 @@ void add_predict_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--model", flags->model, "The model (a directory)")->required();
   add_query_flags(*command, flags->query, "--title");
   command
-      ->add_option("--manifest", flags->manifest,
-                   "Predict every row of a manifest (- reads JSON Lines), one JSON object a line")
+      ->add_option(
+          "--manifest", flags->manifest,
+          "Predict every row of a manifest (- reads JSON Lines), one JSON object a line; a row "
+          "that the bank has is never its own instance")
       ->excludes("--id")
       ->excludes("--title")
       ->excludes("--video");

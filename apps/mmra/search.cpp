@@ -16,9 +16,15 @@ struct SearchFlags {
 
 int run_search(const SearchFlags& flags, const CommonOptions& common) {
   const std::stop_token stop = stop_on_interrupt();
+  const pipeline::Query query = to_query(flags.query);
+  if (!query.id && query.title.empty() && query.video.empty()) {
+    std::fprintf(stderr,
+                 "error: give --text, --video or both, or --id (mmra search --help explains)\n");
+    return 2;
+  }
   const auto bank = open_for_reading(flags.bank);
-  const pipeline::SearchResult result = pipeline::search_bank(
-      *bank, flags.bank, to_query(flags.query), flags.k, common.threads(), stop);
+  const pipeline::SearchResult result =
+      pipeline::search_bank(*bank, flags.bank, query, flags.k, common.threads(), stop);
   if (result.warning) std::fprintf(stderr, "warning: %s\n", result.warning->c_str());
   if (common.json) {
     auto list = nlohmann::ordered_json::array();

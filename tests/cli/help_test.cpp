@@ -32,6 +32,9 @@ TEST(WrongUsage, IsOneLineWithStatusTwo) {
            {"fly"},
            {"ingest"},
            {"search", "--bank"},
+           {"search", "--bank", "b"},
+           {"predict", "--bank", "b", "--model", "m"},
+           {"--colour"},
            {"search", "--bank", "b", "-k", "0"},
            {"search", "--bank", "b", "-k", "many"},
            {"train", "--bank", "b", "--out", "m", "--without", "luck"},
@@ -44,6 +47,15 @@ TEST(WrongUsage, IsOneLineWithStatusTwo) {
     EXPECT_THAT(result.err, StartsWith("error: "));
     EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
     EXPECT_EQ(result.out, "");
+  }
+}
+
+TEST(WrongUsage, NamesTheWrongCommandAndTheRightOnes) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{}, {"ingst", "m.csv"}, {"--colour"}}) {
+    const ProgramResult result = run_mmra(arguments);
+    EXPECT_THAT(result.err, HasSubstr("import, ingest, bank, search, train"));
+    EXPECT_THAT(result.err, HasSubstr(arguments.empty() ? "needed" : "\"" + arguments[0] + "\""));
   }
 }
 

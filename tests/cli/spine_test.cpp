@@ -128,6 +128,21 @@ TEST_F(Spine, PredictsAManifestLineByLine) {
   EXPECT_EQ(rows[2]["id"], "c");
 }
 
+TEST_F(Spine, AManifestsRowIsNeverItsOwnInstance) {
+  ASSERT_EQ(train(model(), {"--epochs", "1"}).status, 0);
+  const ProgramResult result = run_mmra(
+      {"predict", "--bank", bank(), "--model", model(), "--manifest", directory_ / "m.csv"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  std::istringstream out(result.out);
+  std::string line;
+  int num_rows = 0;
+  for (; std::getline(out, line); ++num_rows) {
+    const json row = json::parse(line);
+    for (const auto& instance : row["instances"]) EXPECT_NE(instance["id"], row["id"]);
+  }
+  EXPECT_EQ(num_rows, 400);
+}
+
 TEST_F(Spine, EveryVariantAndAblationTrains) {
   for (const std::vector<std::string>& flags :
        std::vector<std::vector<std::string>>{{"--variant", "released"},

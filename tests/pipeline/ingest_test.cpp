@@ -409,6 +409,21 @@ TEST_F(Ingest, EncodersOfAFitThatWasKilledAreMadeAnew) {
   EXPECT_EQ(ingest_rows(kHeader + rows(0, 5)).num_added, 5);
 }
 
+TEST_F(Ingest, ANewBankGetsADirectoryOfItsOwn) {
+  std::filesystem::create_directories(path("bank/encoders"));
+  write_file_atomically(path("bank/encoders/mine.cpp"), "precious");
+  write_file_atomically(path("bank/notes.txt"), "precious");
+  expect_error(ErrorKind::kInvalidInput, "holds other things (notes.txt)",
+               [&] { (void)ingest_rows(kHeader + rows(0, 5)); });
+  IngestOptions options;
+  options.bank_directory = path("bank");
+  expect_error(ErrorKind::kInvalidInput, "holds other things",
+               [&] { fit_bank_encoders(path("m.csv"), options); });
+  std::filesystem::remove(path("bank/notes.txt"));
+  EXPECT_EQ(ingest_rows(kHeader + rows(0, 5)).num_added, 5);
+  EXPECT_EQ(read_file(path("bank/encoders/mine.cpp")), "precious");
+}
+
 TEST_F(Ingest, ABankWithoutATrainRowCanBeMade) {
   EXPECT_EQ(ingest_rows("id,title,popularity,split\na,a boat,1,test\n").num_added, 1);
   EXPECT_EQ(ingest_rows("id,title,popularity,split\nb,a cake,1,train\n").num_added, 1);

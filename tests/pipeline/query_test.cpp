@@ -91,6 +91,14 @@ TEST_F(Search, NeverFindsTheRecordThatAsks) {
   }
 }
 
+TEST_F(Search, NeverFindsTheRecordThatIsNamedAsItsOwn) {
+  Query query = by_title("red boat");
+  query.own_id = "b";
+  EXPECT_THAT(ids(query, 3), ElementsAre("a", "c", "n"));
+  query.own_id = "nobody";
+  EXPECT_THAT(ids(query, 3), ElementsAre("a", "b", "c"));
+}
+
 TEST_F(Search, ARecordSeesOnlyWhatWasPostedBeforeIt) {
   EXPECT_THAT(ids(by_id("c"), 100), UnorderedElementsAre("a", "b"));
   EXPECT_THAT(ids(by_id("a"), 100), IsEmpty()) << "nothing is older";

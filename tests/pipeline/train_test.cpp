@@ -159,6 +159,23 @@ TEST_F(Train, RefusesADirectoryThatHoldsAModelOrIsAFile) {
                [&] { (void)train_silently(small_request(directory_.path(), "file")); });
 }
 
+TEST_F(Train, AModelGetsADirectoryOfItsOwn) {
+  std::filesystem::create_directory(directory_ / "mine");
+  write_file_atomically(directory_ / "mine/config.json", "precious");
+  for (const char* name : {"bank", "mine"}) {
+    TrainRequest request = small_request(directory_.path(), name);
+    for (const bool resume : {false, true}) {
+      request.resume = resume;
+      expect_error(ErrorKind::kInvalidInput, "holds other things",
+                   [&] { (void)train_silently(request); });
+    }
+  }
+  EXPECT_EQ(read_file(directory_ / "mine/config.json"), "precious");
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "bank/checkpoint"));
+  std::filesystem::create_directory(directory_ / "empty");
+  EXPECT_NO_THROW((void)train_silently(small_request(directory_.path(), "empty")));
+}
+
 TEST_F(Train, ABankThatIsNotThereLeavesNoDirectory) {
   TrainRequest request = small_request(directory_.path());
   request.bank_directory = directory_ / "nowhere";

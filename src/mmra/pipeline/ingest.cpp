@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -123,14 +124,26 @@ bank::BankSchema schema_for(const encoders::EncoderSet& encoders, const IngestOp
   return schema;
 }
 
+/// A new bank gets a directory of its own: nothing of somebody else's is ever written over.
+void require_free_directory(const fs::path& directory) {
+  static const std::set<std::string> kLeftByAKill = {"encoders", "records.unfinished",
+                                                     "writer.lock"};
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(directory, code)) {
+    const std::string name = entry.path().filename().string();
+    if (kLeftByAKill.count(name) != 0) continue;
+    throw Error(ErrorKind::kInvalidInput, directory.string() +
+                                              " is no memory bank and holds other things (" + name +
+                                              "); name a new directory for the bank");
+  }
+}
+
 std::unique_ptr<bank::MemoryBank> make_bank(const IngestOptions& options,
                                             const std::vector<std::string>& train_titles,
                                             const FeatureFiles& files) {
   make_directories(options.bank_directory);
+  // What a fit that was killed before the bank was made has left there is replaced.
   const fs::path encoders_directory = bank::encoders_directory(options.bank_directory);
-  // A fit that was killed before the bank was made leaves encoders that nothing depends on yet.
-  std::error_code ignored;
-  fs::remove_all(encoders_directory, ignored);
   encoders::fit_builtin(train_titles, encoders_directory);
   return bank::create_bank(
       options.bank_directory,
@@ -499,6 +512,8 @@ IngestReport ingest(const fs::path& manifest, const IngestOptions& options,
     bank = bank::open_bank(options.bank_directory, bank::OpenMode::kReadWrite);
     known_columns = bank->info().schema.context_columns;
     check_options_fit(bank->info().schema, options);
+  } else {
+    require_free_directory(options.bank_directory);
   }
   progress.begin("checking the manifest", std::nullopt);
   const Survey survey = survey_manifest(source.path(), known_columns, !exists);
@@ -537,6 +552,7 @@ void fit_bank_encoders(const fs::path& manifest, const IngestOptions& options) {
                 options.bank_directory.string() +
                     " is a bank already, and its encoders are frozen; name another directory");
   }
+  require_free_directory(options.bank_directory);
   const ManifestSource source(manifest);
   const Survey survey = survey_manifest(source.path(), {}, true);
   make_bank(options, survey.train_titles, {});

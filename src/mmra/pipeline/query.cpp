@@ -81,6 +81,7 @@ EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& t
   encoded.thumbnails = std::move(clip.thumbnails);
   encoded.clip = clip.clip;
   encoded.warning = clip.warning;
+  encoded.identity.own_row = table.row_of(query.own_id);
   encoded.identity.as_of = query.as_of;
   return encoded;
 }

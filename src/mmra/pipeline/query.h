@@ -19,6 +19,9 @@ struct Query {
   std::optional<std::string> id;
   std::string title;
   std::filesystem::path video;  ///< empty: no clip
+  /// Where the bank happens to have the title or clip asked about under this id: never its
+  /// instance.
+  std::string own_id;
   /// Only records posted strictly before it are seen; a stored record's own time where not given.
   std::optional<Timestamp> as_of;
 };

@@ -174,6 +174,12 @@ void prepare_model_directory(const TrainRequest& request) {
                                               "directory, or remove that one");
   }
   const bool started = std::filesystem::exists(directory / "checkpoint");
+  if (bank::bank_exists(directory) || (!started && !std::filesystem::is_empty(directory))) {
+    throw Error(ErrorKind::kInvalidInput,
+                directory.string() +
+                    " holds other things; name a new directory for the model, so that nothing of "
+                    "theirs is written over");
+  }
   if (started && !request.resume) {
     throw Error(ErrorKind::kInvalidInput,
                 directory.string() + " holds an unfinished run; go on with --resume, or remove it");
