@@ -24,14 +24,20 @@ function(mmra_room name)
   target_link_libraries(mmra_${name} PUBLIC ${ROOM_LINK} PRIVATE ${ROOM_PRIVATE_LINK} mmra_options)
 endfunction()
 
-# mmra_test(NAME SOURCES ... LINK ...): one test program a room; every case is found by ctest.
+# mmra_test(NAME [WHOLE] SOURCES ... LINK ...): one test program a room; every case is found by ctest.
+# WHOLE: one ctest entry for all cases, where each start is slow (LibTorch takes half a second).
 function(mmra_test name)
-  cmake_parse_arguments(TEST "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(TEST "WHOLE" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name} PRIVATE
     MMRA_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/golden"
     MMRA_SHARED_DATA_DIR="${PROJECT_SOURCE_DIR}/../shared/data")
   target_link_libraries(${name} PRIVATE ${TEST_LINK} GTest::gmock GTest::gtest_main mmra_options)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+  if(TEST_WHOLE)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+  else()
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+  endif()
 endfunction()

@@ -170,8 +170,8 @@ TEST_F(Search, ANewClipIsEncodedAsTheBanksOwnRows) {
       open_bank_encoders(directory_ / "bank", bank->info().schema);
   Query query;
   query.video = directory_ / "dark.mp4";
-  const EncodedQuery fresh = encode_query(*bank, *table, encoders, query, {});
-  const EncodedQuery stored = encode_query(*bank, *table, encoders, by_id("v"), {});
+  const EncodedQuery fresh = encode_query(*bank, *table, encoders, query, 3, {});
+  const EncodedQuery stored = encode_query(*bank, *table, encoders, by_id("v"), 1, {});
   EXPECT_EQ(fresh.features.visual_tokens.num_tokens, 3) << "the bank's number of frames";
   EXPECT_EQ(fresh.features.visual_tokens.values, stored.features.visual_tokens.values);
   EXPECT_EQ(fresh.features.retrieval_vector, stored.features.retrieval_vector);

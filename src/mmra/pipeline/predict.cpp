@@ -85,7 +85,7 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
 
 Prediction PredictionEngine::predict(const Query& query, const std::stop_token& stop) {
   require_own_tokens(query, schema_);
-  EncodedQuery encoded = encode_query(*bank_, *table_, encoders_, query, stop);
+  EncodedQuery encoded = encode_query(*bank_, *table_, encoders_, query, num_threads_, stop);
   const retrieval::RetrievalResult retrieved = retrieval::search_exact(
       *table_, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), card_.k,
       retrieval::RetrievalPolicy::deployed(), num_threads_, stop);

@@ -37,13 +37,15 @@ EncodedQuery stored_query(const bank::MemoryBank& bank, const bank::BankTable& t
 }  // namespace
 
 EncodedClip encode_clip(const encoders::EncoderSet& encoders, const std::filesystem::path& video,
-                        const std::string& title, int num_frames, const std::stop_token& stop) {
+                        const std::string& title, int num_frames, int decoder_threads,
+                        const std::stop_token& stop) {
   EncodedClip encoded;
   media::SampledClip clip;
   if (!video.empty()) {
     media::SampleOptions options;
     options.num_frames = num_frames;
     options.max_side_px = encoders.max_frame_side_px();
+    options.decoder_threads = decoder_threads;
     options.stop = stop;
     clip = media::sample_frames(video, options);
     for (const media::Frame& frame : clip.frames) {
@@ -58,7 +60,7 @@ EncodedClip encode_clip(const encoders::EncoderSet& encoders, const std::filesys
 }
 
 EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& table,
-                          const encoders::EncoderSet& encoders, const Query& query,
+                          const encoders::EncoderSet& encoders, const Query& query, int num_threads,
                           const std::stop_token& stop) {
   if (query.id) return stored_query(bank, table, query);
   if (query.title.empty() && query.video.empty()) {
@@ -71,7 +73,8 @@ EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& t
                 "the bank's retrieval vectors were made elsewhere (" + schema.encoders_name +
                     "), so nothing new can be compared with them; ask about a record with --id");
   }
-  EncodedClip clip = encode_clip(encoders, query.video, query.title, schema.num_frames, stop);
+  EncodedClip clip =
+      encode_clip(encoders, query.video, query.title, schema.num_frames, num_threads, stop);
   EncodedQuery encoded;
   encoded.title = query.title;
   encoded.features.visual_tokens = to_half(clip.encoding.visual_tokens);
@@ -124,7 +127,7 @@ SearchResult search_bank(const bank::MemoryBank& bank, const std::filesystem::pa
                          const Query& query, int k, int num_threads, const std::stop_token& stop) {
   const encoders::EncoderSet encoders = open_bank_encoders(bank_directory, bank.info().schema);
   const auto table = bank.table();
-  const EncodedQuery encoded = encode_query(bank, *table, encoders, query, stop);
+  const EncodedQuery encoded = encode_query(bank, *table, encoders, query, num_threads, stop);
   const retrieval::RetrievalResult result = retrieval::search_exact(
       *table, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), k,
       retrieval::RetrievalPolicy::deployed(), num_threads, stop);

@@ -45,17 +45,18 @@ struct EncodedClip {
   std::optional<std::string> warning;
 };
 
-/// Samples, captions and encodes. `video` may be empty (title only), and so may `title`.
-/// Thread-safe. Throws what media and encoders throw.
+/// Samples, captions and encodes. `video` may be empty (title only), and so may `title`. The result
+/// does not depend on `decoder_threads`. Thread-safe. Throws what media and encoders throw.
 [[nodiscard]] EncodedClip encode_clip(const encoders::EncoderSet& encoders,
                                       const std::filesystem::path& video, const std::string& title,
-                                      int num_frames, const std::stop_token& stop);
+                                      int num_frames, int decoder_threads,
+                                      const std::stop_token& stop);
 
 /// Throws Error{kNotFound} for an unknown id, {kInvalidInput} where there is neither id, title nor
 /// clip, where the clip cannot be read, or where the bank's retrieval vectors were made elsewhere.
 [[nodiscard]] EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& table,
                                         const encoders::EncoderSet& encoders, const Query& query,
-                                        const std::stop_token& stop);
+                                        int num_threads, const std::stop_token& stop);
 
 /// Opens the encoders frozen in a bank and checks that they are those its schema names.
 [[nodiscard]] encoders::EncoderSet open_bank_encoders(const std::filesystem::path& bank_directory,
