@@ -35,7 +35,7 @@ struct RetrievalPolicy {
   static RetrievalPolicy honest_training() {
     return {SplitSet::only(bank::Split::kTrain), /*labelled_only=*/true};
   }
-  /// The authors' protocol: train and validation for all three splits (shared/paper).
+  /// The authors' protocol: train and validation for all three splits.
   static RetrievalPolicy authors_training() {
     return {SplitSet::only(bank::Split::kTrain).with(bank::Split::kValid), /*labelled_only=*/true};
   }
