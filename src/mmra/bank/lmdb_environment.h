@@ -59,7 +59,7 @@ class SharedEnvironment {
  public:
   explicit SharedEnvironment(const std::filesystem::path& directory);
   SharedEnvironment(SharedEnvironment&& other) noexcept
-      : environment_(std::exchange(other.environment_, nullptr)), key_(other.key_) {}
+      : environment_(std::exchange(other.environment_, nullptr)), key_(std::move(other.key_)) {}
   SharedEnvironment& operator=(SharedEnvironment&&) = delete;
   ~SharedEnvironment();
 

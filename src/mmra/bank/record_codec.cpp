@@ -127,7 +127,7 @@ class Reader {
 
  private:
   std::string describe() const {
-    const std::string key = in_quotes(key_);
+    std::string key = in_quotes(key_);
     switch (kind_) {
       case ValueKind::kRecord:
         return "the record " + key;

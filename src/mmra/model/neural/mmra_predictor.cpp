@@ -76,7 +76,8 @@ MmraPredictor::MmraPredictor(const std::filesystem::path& directory, int num_thr
 }
 
 void MmraPredictor::use_threads() const {
-  // Asked first: setting the number makes LibTorch build a pool of (spinning) threads anew each time.
+  // Asked first: setting the number makes LibTorch build a pool of (spinning) threads anew each
+  // time.
   if (at::get_num_threads() != num_threads_) at::set_num_threads(num_threads_);
 }
 

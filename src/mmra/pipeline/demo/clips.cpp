@@ -163,6 +163,7 @@ std::vector<DemoClip> imagine_clips(int count, std::uint64_t seed) {
   Dice word_dice(seed + 1);
   const int num_series = std::max(2, count / kClipsPerSeries);
   std::vector<double> following;
+  following.reserve(static_cast<std::size_t>(num_series));
   for (int i = 0; i < num_series; ++i) following.push_back(2.0 * word_dice.normal());
   std::vector<DemoClip> clips(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) {
@@ -201,7 +202,7 @@ std::filesystem::path make_clips(const std::vector<DemoClip>& clips,
   });
   progress.end();
 
-  const std::filesystem::path manifest = directory / "videos.csv";
+  std::filesystem::path manifest = directory / "videos.csv";
   bank::ManifestWriter writer(manifest, {"id", "title", "popularity", "split", "video"});
   for (const DemoClip& clip : clips) {
     if (clip.held_out) continue;
