@@ -323,7 +323,8 @@ class RowEncoder {
   }
 
   void encode_features(const bank::ManifestRow& row, Result& result) const {
-    EncodedClip clip = encode_clip(encoders_, row.video_path, row.title, schema_.num_frames, 1, stop_);
+    EncodedClip clip =
+        encode_clip(encoders_, row.video_path, row.title, schema_.num_frames, 1, stop_);
     bank::Record& record = result.stored.record;
     record.captions = std::move(clip.encoding.captions);
     record.thumbnails = std::move(clip.thumbnails);
