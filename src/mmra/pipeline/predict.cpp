@@ -1,6 +1,10 @@
 #include "mmra/pipeline/predict.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <future>
+#include <memory>
+#include <utility>
 
 #include "mmra/bank/feature_table.h"
 #include "mmra/core/error.h"
@@ -67,6 +71,15 @@ bank::FeatureTable instance_features(const bank::MemoryBank& bank, const bank::B
   return features;
 }
 
+std::shared_future<std::shared_ptr<model::Predictor>> load_beside(std::filesystem::path directory,
+                                                                  int num_threads) {
+  const auto load = [directory = std::move(directory),
+                     num_threads]() -> std::shared_ptr<model::Predictor> {
+    return model::load_mmra(directory, num_threads);
+  };
+  return std::async(std::launch::async, load).share();
+}
+
 }  // namespace
 
 PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
@@ -77,8 +90,7 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
       card_(load_training_card(model_directory)),
       config_(model::load_config(model_directory / "config.json")),
       calibration_(training::load_calibration(model_directory / "calibration.json")),
-      predictor_(
-          (check_same_encoders(card_, schema_), model::load_mmra(model_directory, num_threads))),
+      predictor_((check_same_encoders(card_, schema_), load_beside(model_directory, num_threads))),
       encoders_(open_bank_encoders(bank_directory, schema_)),
       table_(bank_->table()),
       sorted_popularity_(sorted_labels(*table_)) {}
@@ -103,7 +115,7 @@ Prediction PredictionEngine::predict(const Query& query, const std::stop_token& 
   batch.similarities = retrieved.similarities;
 
   Prediction prediction;
-  prediction.log2_popularity = predictor_->predict(batch).at(0);
+  prediction.log2_popularity = predictor_.get()->predict(batch).at(0);
   prediction.popularity = bank::popularity_of_log2(prediction.log2_popularity);
   prediction.interval_level = calibration_.level;
   prediction.interval_low =

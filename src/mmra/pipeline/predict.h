@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -33,7 +34,9 @@ struct Prediction {
   std::optional<std::string> warning;
 };
 
-/// A bank and a model, opened once for many predictions. Not thread-safe.
+/// A bank and a model, opened once for many predictions. The network loads on a thread of its own
+/// (LibTorch takes half a second) while the first clip is decoded; where it cannot be loaded, every
+/// prediction throws that. Not thread-safe.
 class PredictionEngine {
  public:
   /// Throws where bank or model cannot be opened, or do not belong together (check_same_encoders).
@@ -50,7 +53,7 @@ class PredictionEngine {
   TrainingCard card_;
   model::MmraConfig config_;
   training::Calibration calibration_;
-  std::unique_ptr<model::Predictor> predictor_;
+  std::shared_future<std::shared_ptr<model::Predictor>> predictor_;
   encoders::EncoderSet encoders_;
   std::shared_ptr<const bank::BankTable> table_;
   std::vector<double> sorted_popularity_;  ///< of the labelled records, ascending
