@@ -21,6 +21,7 @@ int run_ingest(const IngestFlags& flags, const CommonOptions& common) {
   ConsoleProgress progress(common.quiet);
   pipeline::IngestOptions options = flags.options;
   options.stop = stop_on_interrupt();
+  options.num_threads = common.threads();
   options.num_jobs = flags.jobs > 0 ? flags.jobs : common.threads();
   const pipeline::IngestReport report = pipeline::ingest(flags.manifest, options, progress);
   const auto failures = bank::failures_file(options.bank_directory);
@@ -75,7 +76,7 @@ void add_ingest_command(CLI::App& app, CommonOptions& common) {
                                   "Frames sampled from each video, evenly from first to last")
                      ->capture_default_str()
                      ->check(CLI::Range(1, 1000));
-  command->add_option("--jobs", flags->jobs, "Rows decoded and encoded at once [--threads]")
+  command->add_option("--jobs", flags->jobs, "Clips decoded at once [--threads]")
       ->check(at_least(1));
   command->add_flag("--strict", flags->strict, "Exit with 1 where a row failed");
   auto* unit = command

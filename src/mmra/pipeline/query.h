@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <stop_token>
@@ -37,20 +38,19 @@ struct EncodedQuery {
   retrieval::QueryIdentity identity;
 };
 
-/// A clip's frames as the encoders see them, and its thumbnails.
-struct EncodedClip {
-  encoders::Encoding encoding;
-  std::vector<std::vector<std::uint8_t>> thumbnails;
+/// A clip's frames as the encoders want them, and what people see of it.
+struct DecodedClip {
+  std::vector<media::Frame> frames;
+  std::vector<std::vector<std::uint8_t>> thumbnails;  ///< JPEG, one a frame
   media::ClipInfo clip;
   std::optional<std::string> warning;
 };
 
-/// Samples, captions and encodes. `video` may be empty (title only), and so may `title`. The result
-/// does not depend on `decoder_threads`. Thread-safe. Throws what media and encoders throw.
-[[nodiscard]] EncodedClip encode_clip(const encoders::EncoderSet& encoders,
-                                      const std::filesystem::path& video, const std::string& title,
-                                      int num_frames, int decoder_threads,
-                                      const std::stop_token& stop);
+/// Samples `num_frames` frames. The result does not depend on `decoder_threads`. Thread-safe.
+/// Throws what media throws.
+[[nodiscard]] DecodedClip decode_clip(const std::filesystem::path& video,
+                                      const encoders::EncoderTraits& traits, int num_frames,
+                                      int decoder_threads, const std::stop_token& stop);
 
 /// Throws Error{kNotFound} for an unknown id, {kInvalidInput} where there is neither id, title nor
 /// clip, where the clip cannot be read, or where the bank's retrieval vectors were made elsewhere.
