@@ -7,6 +7,7 @@
 #include <string>
 
 #include "mmra/bank/memory_bank.h"
+#include "mmra/encoders/pretrained/precision.h"
 
 namespace mmra::app {
 
@@ -23,6 +24,9 @@ struct CommonOptions {
 
 /// Adds --threads, --json and --quiet to a command.
 void add_common_flags(CLI::App& command, CommonOptions& common);
+
+/// Adds --precision to a command that runs encoders.
+void add_precision_flag(CLI::App& command, encoders::Precision& precision);
 
 /// A member of a range check for CLI11 that names what is wanted.
 [[nodiscard]] CLI::Validator at_least(int minimum);
