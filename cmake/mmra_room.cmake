@@ -32,7 +32,8 @@ function(mmra_test name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name} PRIVATE
     MMRA_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/golden"
-    MMRA_SHARED_DATA_DIR="${PROJECT_SOURCE_DIR}/../shared/data")
+    MMRA_SHARED_DATA_DIR="${PROJECT_SOURCE_DIR}/../shared/data"
+    MMRA_REAL_ENCODERS_DIR="${PROJECT_SOURCE_DIR}/build/encoders")
   target_link_libraries(${name} PRIVATE ${TEST_LINK} GTest::gmock GTest::gtest_main mmra_options)
   if(TEST_WHOLE)
     add_test(NAME ${name} COMMAND ${name})
