@@ -297,7 +297,7 @@ std::string WordPieceTokenizer::decode(std::span<const std::int32_t> ids) const 
     std::string piece = token->text;
     if (!first) {
       const bool continues = piece.compare(0, prefix.size(), prefix) == 0;
-      piece = continues ? piece.substr(prefix.size()) : " " + piece;
+      piece.replace(0, continues ? prefix.size() : 0, continues ? "" : " ");
     }
     if (tables_->cleans_up_pieces) replace_each(piece, kPieceCleanUp);
     text += piece;
