@@ -14,8 +14,8 @@ namespace mmra::encoders {
 namespace {
 
 using testing::Colour;
-using testing::paint;
 using ::testing::ElementsAre;
+using testing::paint;
 
 std::uint8_t level(double value) {
   return static_cast<std::uint8_t>(std::clamp(std::lround(value), 0L, 255L));
@@ -95,9 +95,8 @@ TEST(FrameGroups, ASlowChangeMakesNewGroups) {
 }
 
 TEST(FrameGroups, OtherSizesAreOtherGroups) {
-  EXPECT_THAT(
-      group_similar_frames(std::vector{scene(0, 0, 1, 160, 90), scene(0, 0, 1, 160, 92)}),
-      ElementsAre(0, 1));
+  EXPECT_THAT(group_similar_frames(std::vector{scene(0, 0, 1, 160, 90), scene(0, 0, 1, 160, 92)}),
+              ElementsAre(0, 1));
 }
 
 TEST(FrameGroups, NothingAndNonsense) {

@@ -119,8 +119,8 @@ PreNormBlock make_block(const Weights& weights, const Names& names, const Vision
                         Linear(weights, names.attention_output, hidden, hidden, precision),
                         static_cast<int>(config.num_heads)),
           LayerNorm(weights, names.norm2, hidden, config.layer_norm_epsilon),
-          FeedForward(Linear(weights, names.first, wide, hidden, precision),
-                      Linear(weights, names.second, hidden, wide, precision), config.activation)};
+          FeedForward{Linear(weights, names.first, wide, hidden, precision),
+                      Linear(weights, names.second, hidden, wide, precision), config.activation}};
 }
 
 /// patches [(image_size / patch_size)² × 3 · patch_size²] ← one image, in the order of a
@@ -129,7 +129,7 @@ void cut_patches(const float* image, const VisionConfig& config, Rows patches) {
   const std::int64_t side = config.image_size;
   const std::int64_t patch = config.patch_size;
   const std::int64_t per_side = side / patch;
-  parallel_rows(patches.rows, [&](std::int64_t index, int) {
+  parallel_rows(patches.rows, grain_of_rows(patches.cols), [&](std::int64_t index, int) {
     float* to = patches.row(index);
     const float* corner = image + (index / per_side) * patch * side + (index % per_side) * patch;
     for (std::int64_t channel = 0; channel < kChannels; ++channel) {
