@@ -112,9 +112,13 @@ TEST(LmdbPages, NamesAMetaPageThatIsNone) {
   const std::string good = made_file();
   EXPECT_EQ(fault_of(good), "none");
   const std::pair<std::size_t, const char*> places[] = {
-      {0, "page 0 is no meta page"},        {10, "page 0 is no meta page"},
-      {16, "is not a meta page of LMDB's"}, {20, "is not a meta page of LMDB's"},
-      {40, "page 0 gives a page size of"},  {kPageBytes + 16, "page 1 is not a meta page"}};
+      {0, "page 0 is no meta page"},
+      {10, "page 0 is no meta page"},
+      {16, "is not a meta page of LMDB's"},
+      {20, "is not a meta page of LMDB's"},
+      {40, "page 0 gives a page size of"},
+      {142, "page 0 gives a last page beyond"},
+      {kPageBytes + 16, "page 1 is not a meta page"}};
   for (const auto& [offset, expected] : places) {
     std::string bad = good;
     bad[offset] = static_cast<char>(bad[offset] ^ 0x21);

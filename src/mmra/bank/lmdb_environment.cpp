@@ -1,7 +1,6 @@
 #include "mmra/bank/lmdb_environment.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -11,6 +10,8 @@
 #include <mutex>
 #include <optional>
 #include <span>
+
+#include "mmra/core/files.h"
 
 namespace mmra::bank {
 namespace {
@@ -65,30 +66,6 @@ Error page_error(const std::string& fault, const fs::path& directory) {
   return {ErrorKind::kCorruptData, (directory / "data.mdb").string() + " is damaged (" + fault +
                                        "); restore it from a backup or make it anew"};
 }
-
-/// A file's bytes as they are now.
-class MappedFile {
- public:
-  MappedFile(int descriptor, const fs::path& file) {
-    struct stat status {};
-    if (::fstat(descriptor, &status) != 0) throw system_error("read", file.string(), errno);
-    size_ = static_cast<std::size_t>(status.st_size);
-    if (size_ == 0) return;
-    void* const address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor, 0);
-    if (address == MAP_FAILED) throw system_error("map", file.string(), errno);
-    bytes_ = static_cast<const std::byte*>(address);
-  }
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-  ~MappedFile() {
-    if (bytes_ != nullptr) ::munmap(const_cast<std::byte*>(bytes_), size_);
-  }
-  [[nodiscard]] std::span<const std::byte> bytes() const { return {bytes_, size_}; }
-
- private:
-  const std::byte* bytes_ = nullptr;
-  std::size_t size_ = 0;
-};
 
 MDB_val to_val(std::string_view text) { return {text.size(), const_cast<char*>(text.data())}; }
 
@@ -169,17 +146,11 @@ void Environment::check_pages(PageCheck check) const {
   std::optional<std::string> fault;
   for (int attempt = 0; attempt < kPageCheckAttempts; ++attempt) {
     const Transaction reading(*this, Transaction::Kind::kRead);  // its pages stay as they are
-    const MappedFile file(descriptor(), directory_);
+    const MappedFile file(directory_ / "data.mdb");
     fault = find_page_fault(file.bytes(), reading.id(), check);
     if (!fault) return;
   }
   throw page_error(*fault, directory_);
-}
-
-int Environment::descriptor() const {
-  int descriptor = -1;
-  mdb_env_get_fd(env_, &descriptor);
-  return descriptor;
 }
 
 /// A file that was cut off would be a SIGBUS when its missing end is touched. Zeros there instead
@@ -187,14 +158,16 @@ int Environment::descriptor() const {
 void Environment::cover_map_with_file() const {
   MDB_envinfo info;
   MDB_stat stat;
+  int descriptor = -1;
   mdb_env_info(env_, &info);
   mdb_env_stat(env_, &stat);
+  mdb_env_get_fd(env_, &descriptor);
   const auto needed = static_cast<off_t>((info.me_last_pgno + 1) * stat.ms_psize);
   struct stat status {};
-  if (::fstat(descriptor(), &status) != 0) throw system_error("read", directory_.string(), errno);
+  if (::fstat(descriptor, &status) != 0) throw system_error("read", directory_.string(), errno);
   if (status.st_size >= needed) return;
   // fallocate never shrinks, whatever a writer does at the same time.
-  if (writable_ && ::fallocate(descriptor(), 0, needed - 1, 1) == 0) return;
+  if (writable_ && ::fallocate(descriptor, 0, needed - 1, 1) == 0) return;
   throw Error(ErrorKind::kCorruptData, (directory_ / "data.mdb").string() + " is cut off: it has " +
                                            std::to_string(status.st_size) +
                                            " bytes, expected at least " + std::to_string(needed) +

@@ -52,7 +52,6 @@ class Environment {
   int try_open_any_size(unsigned flags);
   void check_metas() const;
   void cover_map_with_file() const;
-  [[nodiscard]] int descriptor() const;
   void open_databases(bool create);
 
   std::filesystem::path directory_;

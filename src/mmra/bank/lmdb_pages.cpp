@@ -29,6 +29,7 @@ constexpr std::size_t kMetaBytes = 136;
 constexpr std::size_t kMinPageBytes = 512;
 constexpr std::size_t kMaxPageBytes = 32768;
 constexpr int kMaxDepth = 32;
+constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 40U;  // the largest map of a bank
 constexpr std::uint64_t kFirstTreePage = 2;
 constexpr std::string_view kNames[] = {"features", "meta", "records", "thumbnails"};
 
@@ -106,6 +107,11 @@ std::array<Meta, 2> read_metas(std::span<const std::byte> file) {
   const std::size_t page_bytes = page_bytes_of(metas[0], 0);
   metas[1] = read_meta(part(file, page_bytes, kPageHeaderBytes + kMetaBytes), 1);
   if (page_bytes_of(metas[1], 1) != page_bytes) fail("its meta pages differ in the page size");
+  for (std::uint64_t number = 0; number < metas.size(); ++number) {
+    if (metas[number].last_page >= kMaxFileBytes / page_bytes) {
+      fail_page(number, "gives a last page beyond any bank's");
+    }
+  }
   // LMDB takes the newer one, and counts on commit n being in page n mod 2.
   const Meta& newer = metas[metas[0].transaction_id < metas[1].transaction_id ? 1 : 0];
   if (newer.transaction_id % 2 != static_cast<std::size_t>(&newer - metas.data())) {
@@ -137,7 +143,6 @@ class PageWalk {
  public:
   PageWalk(std::span<const std::byte> file, const Meta& meta, PageCheck check)
       : file_(file), page_bytes_(meta.free_pages.pad), check_(check) {
-    if (meta.last_page == kNoPage) fail("its meta page gives no last page");
     num_pages_ = std::min<std::uint64_t>(file.size() / page_bytes_, meta.last_page + 1);
     seen_.resize(num_pages_);
     const std::uint64_t num_meta_pages = std::min(num_pages_, kFirstTreePage);
