@@ -76,7 +76,8 @@ bool has_tokenizer(const RepositoryListing& listing) {
 }
 
 bool is_known_module(std::string_view type, std::string_view name) {
-  return type.ends_with("." + std::string(name));
+  const bool has_dot = type.size() > name.size() && type[type.size() - name.size() - 1] == '.';
+  return has_dot && type.ends_with(name);
 }
 
 [[noreturn]] void fail_at_step(const std::string& where, const std::string& type) {

@@ -28,7 +28,6 @@ nlohmann::json golden_cases() {
 BlipCaptionerOptions one_thread() {
   BlipCaptionerOptions options;
   options.precision = Precision::kFloat32;
-  options.num_threads = 1;
   return options;
 }
 

@@ -42,7 +42,6 @@ struct BlipCaptioner::Model {
                        ? *wanted.generation
                        : read_generation_options(files->directory(),
                                                  files->config().section("text_config"))) {
-    if (options.num_threads < 1) options.num_threads = available_processors();
     check_parts(files->directory().string());
     mmra::encoders::check(generation, static_cast<int>(decoder.config().vocab_size));
     // Says now, not at the first caption, that sentences would be too long.
@@ -72,9 +71,9 @@ struct BlipCaptioner::Model {
     }
   }
 
-  [[nodiscard]] std::vector<std::vector<std::int32_t>> generate_ids(
-      std::span<const float> images) const {
-    omp_set_num_threads(options.num_threads);
+  [[nodiscard]] std::vector<std::vector<std::int32_t>> generate_ids(std::span<const float> images,
+                                                                    int num_threads) const {
+    omp_set_num_threads(std::max(1, num_threads));
     const Matrix states = vision.hidden_states(images);
     const auto num_images =
         static_cast<std::int64_t>(images.size()) / vision.config().image_floats();
@@ -83,16 +82,16 @@ struct BlipCaptioner::Model {
   }
 
   /// Captions of frames that are one batch.
-  void caption_batch(std::span<const media::Frame* const> frames,
-                     std::span<std::string> captions) const {
+  void caption_batch(std::span<const media::Frame* const> frames, std::span<std::string> captions,
+                     int num_threads) const {
     const auto image_floats = static_cast<std::size_t>(vision.config().image_floats());
     std::vector<float> images(frames.size() * image_floats);
-    parallel_for(frames.size(), 1, options.num_threads, [&](std::size_t begin, std::size_t end) {
+    parallel_for(frames.size(), 1, num_threads, [&](std::size_t begin, std::size_t end) {
       for (std::size_t i = begin; i < end; ++i) {
         processor.process(*frames[i], std::span(images).subspan(i * image_floats, image_floats));
       }
     });
-    const auto ids = generate_ids(images);
+    const auto ids = generate_ids(images, num_threads);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       // Without the start id: only some tokenizers know it for a special token.
       captions[i] = tokenizer.decode(std::span(ids[i]).subspan(1));
@@ -122,26 +121,29 @@ const GenerationOptions& BlipCaptioner::generation() const { return model_->gene
 Precision BlipCaptioner::precision() const { return model_->vision.precision(); }
 std::size_t BlipCaptioner::batch_size() const { return model_->batch_size; }
 
-std::vector<std::string> BlipCaptioner::caption(std::span<const media::Frame* const> frames) const {
+std::vector<std::string> BlipCaptioner::caption(std::span<const media::Frame* const> frames,
+                                                const EncodeOptions& how) const {
   std::vector<std::string> captions(frames.size());
   for (std::size_t first = 0; first < frames.size(); first += model_->batch_size) {
     const std::size_t count = std::min(model_->batch_size, frames.size() - first);
-    model_->caption_batch(frames.subspan(first, count), std::span(captions).subspan(first, count));
+    if (how.stop.stop_requested()) throw Interrupted();
+    model_->caption_batch(frames.subspan(first, count), std::span(captions).subspan(first, count),
+                          how.num_threads);
   }
   return captions;
 }
 
-std::vector<std::vector<std::string>> BlipCaptioner::caption_clips(
-    std::span<const std::span<const media::Frame>> clips) const {
+std::vector<std::vector<std::string>> BlipCaptioner::caption_clips(std::span<const Clip> clips,
+                                                                   const EncodeOptions& how) const {
   std::vector<std::vector<std::size_t>> groups;
   std::vector<const media::Frame*> representatives;
-  for (const std::span<const media::Frame> clip : clips) {
+  for (const Clip clip : clips) {
     groups.push_back(group_similar_frames(clip, model_->options.grouping));
     for (std::size_t i = 0; i < clip.size(); ++i) {
       if (groups.back()[i] == i) representatives.push_back(&clip[i]);
     }
   }
-  const std::vector<std::string> captions = caption(representatives);
+  const std::vector<std::string> captions = caption(representatives, how);
   std::vector<std::vector<std::string>> result;
   std::size_t next = 0;
   for (const std::vector<std::size_t>& group : groups) {
@@ -154,9 +156,9 @@ std::vector<std::vector<std::string>> BlipCaptioner::caption_clips(
   return result;
 }
 
-std::vector<std::vector<std::int32_t>> BlipCaptioner::generate_ids(
-    std::span<const float> images) const {
-  return model_->generate_ids(images);
+std::vector<std::vector<std::int32_t>> BlipCaptioner::generate_ids(std::span<const float> images,
+                                                                   int num_threads) const {
+  return model_->generate_ids(images, num_threads);
 }
 
 }  // namespace mmra::encoders

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "mmra/encoders/encoder_set.h"
 #include "mmra/encoders/pretrained/frame_groups.h"
 #include "mmra/encoders/pretrained/generation.h"
 #include "mmra/encoders/pretrained/precision.h"
@@ -18,7 +19,6 @@ namespace mmra::encoders {
 
 struct BlipCaptionerOptions {
   Precision precision = Precision::kAuto;
-  int num_threads = 0;  ///< 0: every processor this process may run on
   /// Memory that the frames of a batch may take, besides the model and one pass of its vision tower
   /// (48 MB a frame for BLIP base, nearly all of it keys and values of the image). At least one
   /// frame is a batch.
@@ -49,19 +49,21 @@ class BlipCaptioner {
   /// Frames of one batch.
   [[nodiscard]] std::size_t batch_size() const;
 
-  /// One caption a frame; frames of many clips may be given at once. Throws Error{kInvalidInput}
+  /// One caption a frame; frames of many clips may be given at once. Throws Interrupted between
+  /// batches when asked to stop, Error{kInvalidInput}
   /// where a frame's bytes do not fit its size.
-  [[nodiscard]] std::vector<std::string> caption(std::span<const media::Frame* const> frames) const;
+  [[nodiscard]] std::vector<std::string> caption(std::span<const media::Frame* const> frames,
+                                                 const EncodeOptions& how = {}) const;
 
   /// One caption a frame of each clip. Frames of a clip that are nearly the same
   /// (group_similar_frames) are captioned once; the rest of all clips are batched together.
   [[nodiscard]] std::vector<std::vector<std::string>> caption_clips(
-      std::span<const std::span<const media::Frame>> clips) const;
+      std::span<const Clip> clips, const EncodeOptions& how = {}) const;
 
   /// The token ids behind captions, start and end id included: `images` planar float32
   /// [images × 3 × image_size × image_size] as ImageProcessor makes them, all in one batch.
-  [[nodiscard]] std::vector<std::vector<std::int32_t>> generate_ids(
-      std::span<const float> images) const;
+  [[nodiscard]] std::vector<std::vector<std::int32_t>> generate_ids(std::span<const float> images,
+                                                                    int num_threads = 1) const;
 
  private:
   struct Model;
