@@ -52,7 +52,8 @@ endfunction()
 
 set(MMRA_TEST_HEADERS ${MMRA_COMMON_HEADERS} <gmock/gmock.h> <gtest/gtest.h>)
 
-# mmra_test(NAME [WHOLE] SOURCES ... LINK ... [PRECOMPILE headers]): one test program a room; every case is found by ctest.
+# mmra_test(NAME [WHOLE] SOURCES ... LINK ... [PRECOMPILE headers]): one test program a room; every
+# case is found by ctest.
 # WHOLE: one ctest entry for all cases, where each start is slow (LibTorch takes half a second).
 # PRECOMPILE: as in mmra_room; else all tests share tests/precompiled.cpp's.
 function(mmra_test name)
@@ -70,7 +71,8 @@ function(mmra_test name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name} PRIVATE
     MMRA_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/golden"
-    MMRA_SHARED_DATA_DIR="${PROJECT_SOURCE_DIR}/../shared/data")
+    MMRA_SHARED_DATA_DIR="${PROJECT_SOURCE_DIR}/../shared/data"
+    MMRA_REAL_ENCODERS_DIR="${PROJECT_SOURCE_DIR}/build/encoders")
   target_link_libraries(${name} PRIVATE ${TEST_LINK} GTest::gmock GTest::gtest_main mmra_options)
   if(TEST_WHOLE)
     add_test(NAME ${name} COMMAND ${name})

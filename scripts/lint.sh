@@ -32,8 +32,15 @@ if ! cmake --preset lint >"$log" 2>&1; then
 fi
 mapfile -t linted < <(grep -LE '#include [<"](torch/|mmra/model/neural/)' "${linted[@]}")
 
-# clang 14 has no omp.h here, and GCC's is not for it: a declaration of what is used stands in.
-echo 'extern "C" void omp_set_num_threads(int);' >"$includes/omp.h"
+# clang 14 has no omp.h here, and GCC's is not for it: declarations of what is used stand in.
+cat >"$includes/omp.h" <<'END'
+extern "C" {
+void omp_set_num_threads(int);
+int omp_get_max_threads(void);
+int omp_get_thread_num(void);
+int omp_in_parallel(void);
+}
+END
 export includes
 
 lint_file() {
