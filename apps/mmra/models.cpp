@@ -36,9 +36,9 @@ std::string readable_bytes(std::int64_t bytes) {
   return readable_megabytes(std::llround(std::ceil(static_cast<double>(bytes) / kMegabyte)));
 }
 
-/// "all", "captioner, visual" or "–".
+/// "all", "captioner, visual", "begun" or "no".
 std::string describe_cached(const hub::CatalogueSet* wanted, const hub::CachedSet* cached) {
-  if (cached == nullptr) return "–";
+  if (cached == nullptr) return "no";
   std::string names;
   std::size_t num_there = 0;
   for (const hub::CachedPart& part : cached->parts) {
@@ -65,6 +65,18 @@ const hub::CachedPart* find_cached_part(const hub::CachedSet* set, hub::Role rol
   return found == set->parts.end() ? nullptr : &*found;
 }
 
+/// A model in two roles is stored once.
+std::int64_t approximate_mb(const hub::CatalogueSet& set) {
+  std::int64_t total_mb = 0;
+  for (auto part = set.parts.begin(); part != set.parts.end(); ++part) {
+    const bool is_counted = std::any_of(set.parts.begin(), part, [&](const auto& earlier) {
+      return earlier.repository == part->repository;
+    });
+    if (!is_counted) total_mb += part->approximate_mb;
+  }
+  return total_mb;
+}
+
 nlohmann::ordered_json cached_json(const hub::CachedPart* part) {
   if (part == nullptr) return nullptr;
   nlohmann::ordered_json document = {{"path", part->directory.string()},
@@ -80,9 +92,7 @@ nlohmann::ordered_json cached_json(const hub::CachedPart* part) {
 nlohmann::ordered_json set_json(const hub::CatalogueSet& set, const hub::CachedSet* cached) {
   nlohmann::ordered_json document = {{"name", set.name}, {"description", set.description}};
   auto parts = nlohmann::ordered_json::array();
-  std::int64_t total_mb = 0;
   for (const hub::CataloguePart& part : set.parts) {
-    total_mb += part.approximate_mb;
     parts.push_back({{"role", hub::name_of(part.role)},
                      {"repository", part.repository},
                      {"approximate_mb", part.approximate_mb},
@@ -90,7 +100,7 @@ nlohmann::ordered_json set_json(const hub::CatalogueSet& set, const hub::CachedS
                      {"languages", part.languages},
                      {"cached", cached_json(find_cached_part(cached, part.role))}});
   }
-  document["approximate_mb"] = total_mb;
+  document["approximate_mb"] = approximate_mb(set);
   document["parts"] = parts;
   return document;
 }
@@ -123,13 +133,11 @@ void print_known_sets(const std::vector<hub::CachedSet>& cached) {
   Table sets({"set", "size", "in the cache", "what"});
   Table parts({"set", "part", "repository", "size", "licence", "languages"});
   for (const hub::CatalogueSet& set : hub::catalogue()) {
-    std::int64_t total_mb = 0;
     for (const hub::CataloguePart& part : set.parts) {
-      total_mb += part.approximate_mb;
       parts.add_row({set.name, hub::name_of(part.role), part.repository,
                      readable_megabytes(part.approximate_mb), part.licence, part.languages});
     }
-    sets.add_row({set.name, readable_megabytes(total_mb),
+    sets.add_row({set.name, readable_megabytes(approximate_mb(set)),
                   describe_cached(&set, find_cached(cached, set.name)), set.description});
   }
   std::printf("%s\n%s", sets.to_text().c_str(), parts.to_text().c_str());

@@ -118,8 +118,9 @@ TEST_F(Models, FaultsAreOneLine) {
   hub_.add_fault({.sends_wrong_bytes = true});
   expect_failure({"text-small"}, "SHA-256");
   EXPECT_FALSE(fs::exists(models_ / "text-small/text/model.safetensors.part"));
-  for (int i = 0; i < 9; ++i) hub_.add_fault({.status = 503});
-  expect_failure({"text-small", "--retries", "1"}, "the hub answers 503");
+  add_model(hub_, "me/busy", "visual");
+  for (int i = 0; i < 2; ++i) hub_.add_fault({.status = 503});
+  expect_failure({"me/busy", "--as", "visual", "--retries", "1"}, "the hub answers 503");
 }
 
 TEST_F(Models, WrongUsageIsStatusTwo) {

@@ -205,6 +205,17 @@ HubClient::Failure HubClient::failure_of(const HttpAnswer& answer, const std::st
   return {answered, is_passing_status(status), false, true, answer.retry_after};
 }
 
+void HubClient::give_up(const std::string& what, const Failure& failure) const {
+  std::string advice = "; the same command goes on where this one has stopped";
+  if (!failure.is_reached && !has_answered_) {
+    advice = "; check the network and the proxy (https_proxy), or HF_ENDPOINT";
+  } else if (failure.retry_after && *failure.retry_after > options_.retry.max_retry_after) {
+    advice.insert(0, "; it asks to wait " + seconds_text(*failure.retry_after));
+  }
+  throw Error(ErrorKind::kIo,
+              "cannot get " + what + " from " + options_.endpoint + ": " + failure.reason + advice);
+}
+
 void HubClient::with_retries(const std::string& what,
                              const std::function<std::optional<Failure>()>& attempt) {
   const RetryPolicy& policy = options_.retry;
@@ -223,24 +234,20 @@ void HubClient::with_retries(const std::string& what,
     const int max_attempts = failure->is_reached || has_answered_
                                  ? policy.max_attempts
                                  : std::min(policy.max_attempts, 2);
-    const bool asks_too_long =
-        failure->retry_after && *failure->retry_after > policy.max_retry_after;
-    if (!failure->is_passing || attempts >= max_attempts || asks_too_long) {
-      std::string advice = "; the same command goes on where this one has stopped";
-      if (!failure->is_reached && !has_answered_) {
-        advice = "; check the network and the proxy (https_proxy), or HF_ENDPOINT";
-      } else if (asks_too_long) {
-        advice = "; it asks to wait " + seconds_text(*failure->retry_after) + advice;
-      }
-      throw Error(ErrorKind::kIo, "cannot get " + what + " from " + options_.endpoint + ": " +
-                                      failure->reason + advice);
-    }
     const milliseconds pause = failure->retry_after.value_or(wait);
-    progress_.note(what + ": " + failure->reason + "; trying again in " + seconds_text(pause));
+    if (!failure->is_passing || attempts >= max_attempts ||
+        (failure->retry_after && pause > policy.max_retry_after)) {
+      give_up(what, *failure);
+    }
+    note_retry(what, failure->reason, pause);
     options_.wait(pause, stop_);
     if (stop_.stop_requested()) throw Interrupted();
     wait = std::min(wait * 2, policy.max_wait);
   }
+}
+
+void HubClient::note_retry(const std::string& what, const std::string& reason, milliseconds pause) {
+  progress_.note(what + ": " + reason + "; trying again in " + seconds_text(pause));
 }
 
 std::string HubClient::get_text(const std::string& url, std::size_t max_bytes,
@@ -286,7 +293,7 @@ std::string HubClient::url_of(const RepositoryListing& listing, const HubFile& f
 
 std::string HubClient::read(const RepositoryListing& listing, const HubFile& file) {
   const std::string what = "file " + file.name + " of " + listing.repository;
-  const std::string text = get_text(url_of(listing, file), kMaxTextBytes, what);
+  std::string text = get_text(url_of(listing, file), kMaxTextBytes, what);
   const FileDigest digest = digest_of(text);
   const std::string fault = digest_fault(file, digest.bytes, digest.sha256, digest.git_blob_sha1);
   if (!fault.empty()) throw Error(ErrorKind::kCorruptData, what + " has wrong bytes: " + fault);

@@ -87,6 +87,9 @@ class HubClient {
   /// Runs `attempt` until it gives no failure; throws when it is no use any more.
   void with_retries(const std::string& what,
                     const std::function<std::optional<Failure>()>& attempt);
+  [[noreturn]] void give_up(const std::string& what, const Failure& failure) const;
+  void note_retry(const std::string& what, const std::string& reason,
+                  std::chrono::milliseconds pause);
   /// What an answer other than a success means: throws, or gives the failure to retry.
   Failure failure_of(const HttpAnswer& answer, const std::string& what) const;
   std::string url_of(const RepositoryListing& listing, const HubFile& file) const;

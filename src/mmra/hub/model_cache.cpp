@@ -121,7 +121,7 @@ fs::path find_encoder_set(const std::string& name) {
   }
   const fs::path models = models_directory();
   if (is_path) fail_unknown(name, models);
-  const fs::path directory = models / name;
+  fs::path directory = models / name;
   if (!has_any_part(directory)) fail_unknown(name, models);
   const std::string missing = missing_parts(find_set(name), directory);
   if (!missing.empty()) {

@@ -335,7 +335,7 @@ class PartPull {
     fs::remove(path, code);
     fs::create_hard_link(*stored, path, code);
     if (code) return std::nullopt;
-    const auto record = find_here(file, path);
+    auto record = find_here(file, path);
     if (!record) fs::remove(path, code);  // it has been changed since it was got
     return record;
   }

@@ -79,6 +79,13 @@ bool is_known_module(std::string_view type, std::string_view name) {
   return type.ends_with("." + std::string(name));
 }
 
+[[noreturn]] void fail_at_step(const std::string& where, const std::string& type) {
+  throw Error(ErrorKind::kUnsupported,
+              where + " asks for a step \"" + type +
+                  "\" after the pooling, which is not done here; its vectors would be others than "
+                  "the model's own. --pooling takes the model without that step");
+}
+
 Pooling read_pooling(const std::string& text, const std::string& where) {
   const nlohmann::json document = parse_json(text, where);
   const JsonFields fields(document, where);
@@ -232,10 +239,7 @@ std::optional<PartSettings> read_sentence_settings(const SentenceFiles& files,
       settings.normalize = true;
       continue;
     }
-    throw Error(ErrorKind::kUnsupported,
-                where + " asks for a step \"" + type +
-                    "\" after the pooling, which is not done here; its vectors would be others "
-                    "than the model's own. --pooling takes the model without that step");
+    fail_at_step(where, type);
   }
   if (!files.pooling.empty()) {
     settings.pooling = read_pooling(files.pooling, repository + ": 1_Pooling/config.json");

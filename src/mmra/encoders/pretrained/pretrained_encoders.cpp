@@ -10,6 +10,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/threads.h"
+#include "mmra/encoders/pretrained/frame_groups.h"
 
 namespace mmra::encoders {
 namespace {
@@ -231,6 +232,31 @@ std::vector<TokenMatrix> PretrainedVisualEncoder::encode_clips(std::span<const C
   return encoded;
 }
 
+std::vector<std::vector<std::string>> PretrainedCaptioner::caption_clips(
+    std::span<const Clip> clips, const EncodeOptions& options) const {
+  const BlipCaptioner& model = model_.get();
+  // One frame of each group of near-identical ones, of all clips.
+  std::vector<const media::Frame*> representatives;
+  std::vector<std::vector<std::size_t>> caption_of(clips.size());  // [clips][frames]
+  for (std::size_t c = 0; c < clips.size(); ++c) {
+    const FrameGroups groups = group_frames(clips[c]);
+    for (const std::size_t group : groups.group_of) {
+      caption_of[c].push_back(representatives.size() + group);
+    }
+    for (const std::size_t frame : groups.representatives) {
+      representatives.push_back(&clips[c][frame]);
+    }
+  }
+  use_threads(options);
+  const std::vector<std::string> captions =
+      model.caption(representatives, options.num_threads, options.stop);
+  std::vector<std::vector<std::string>> of_clips(clips.size());
+  for (std::size_t c = 0; c < clips.size(); ++c) {
+    for (const std::size_t caption : caption_of[c]) of_clips[c].push_back(captions[caption]);
+  }
+  return of_clips;
+}
+
 EncoderSet open_pretrained(const fs::path& directory, Precision precision) {
   const SetArtefact artefact = read_set_artefact(directory);
   SharedBerts berts(precision);
@@ -239,7 +265,8 @@ EncoderSet open_pretrained(const fs::path& directory, Precision precision) {
   std::shared_ptr<const TextEncoder> text;
   std::shared_ptr<const RetrievalEncoder> retrieval;
   if (const SetPart* part = artefact.find(hub::Role::kCaptioner)) {
-    throw Error(ErrorKind::kUnsupported, part->directory.string());
+    captioner = std::make_shared<const PretrainedCaptioner>(
+        [folder = part->directory, precision] { return BlipCaptioner::open(folder, precision); });
   }
   if (const SetPart* part = artefact.find(hub::Role::kVisual)) {
     visual = std::make_shared<const PretrainedVisualEncoder>(

@@ -12,6 +12,7 @@
 
 #include "mmra/encoders/encoder_set.h"
 #include "mmra/encoders/pretrained/bert.h"
+#include "mmra/encoders/pretrained/blip_captioner.h"
 #include "mmra/encoders/pretrained/image_processor.h"
 #include "mmra/encoders/pretrained/set_artefact.h"
 #include "mmra/encoders/pretrained/vision_transformer.h"
@@ -116,6 +117,18 @@ class PretrainedVisualEncoder final : public VisualEncoder {
  private:
   Lazy<VisualModel> model_;
   int dim_;
+};
+
+/// C (paper 2.1.1): frames of all clips side by side, near-identical ones of a clip once.
+class PretrainedCaptioner final : public Captioner {
+ public:
+  explicit PretrainedCaptioner(std::function<BlipCaptioner()> open) : model_(std::move(open)) {}
+  void load() const override { (void)model_.get(); }
+  [[nodiscard]] std::vector<std::vector<std::string>> caption_clips(
+      std::span<const Clip> clips, const EncodeOptions& options) const override;
+
+ private:
+  Lazy<BlipCaptioner> model_;
 };
 
 /// The whole set that the artefact in `directory` names.
