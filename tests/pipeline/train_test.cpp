@@ -10,6 +10,7 @@
 #include "expect_error.h"
 #include "made_model.h"
 #include "mmra/core/error.h"
+#include "mmra/core/threads.h"
 #include "test_files.h"
 
 namespace mmra::pipeline::testing {
@@ -217,6 +218,26 @@ TEST_F(Train, AStoppedRunIsResumedAndEndsLikeAnUninterruptedOne) {
   expect_error(ErrorKind::kInvalidInput, "other data", [&] { (void)train_silently(other); });
   EXPECT_EQ(train_silently(request).history.epochs.size(), 4U);
   EXPECT_EQ(weights("stopped"), weights("whole"));
+}
+
+TEST_F(Train, RunsSideBySideEndLikeOneAlone) {
+  constexpr std::size_t kNumRuns = 6;
+  (void)train_silently(small_request(directory_.path(), "alone"));
+  parallel_for(kNumRuns, 1, static_cast<int>(kNumRuns), [&](std::size_t run, std::size_t) {
+    (void)train_silently(small_request(directory_.path(), "run-" + std::to_string(run)));
+  });
+  for (std::size_t run = 0; run < kNumRuns; ++run) {
+    EXPECT_EQ(weights("run-" + std::to_string(run)), weights("alone")) << run;
+  }
+}
+
+TEST_F(Train, TwoThreadsGiveTheSameEveryTime) {
+  for (const char* model : {"once", "again"}) {
+    TrainRequest request = small_request(directory_.path(), model);
+    request.num_threads = 2;
+    (void)train_silently(request);
+  }
+  EXPECT_EQ(weights("again"), weights("once"));
 }
 
 TEST_F(Train, ResumeRefusesABankThatHasChanged) {

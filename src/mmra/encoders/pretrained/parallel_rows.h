@@ -7,8 +7,8 @@ namespace mmra::encoders {
 
 /// Calls body(index, thread) for every index of [0, count) on the OpenMP threads that oneDNN's
 /// products run on too (omp_set_num_threads in the calling thread says how many), in no order, and
-/// waits. Each thread takes `grain` neighbours at a time; up to `grain` in all are done by the caller
-/// alone. `thread` is in [0, parallel_threads()). `body` must not throw.
+/// waits. Each thread takes `grain` neighbours at a time; up to `grain` in all are done by the
+/// caller alone. `thread` is in [0, parallel_threads()). `body` must not throw.
 void parallel_rows(std::int64_t count, std::int64_t grain,
                    const std::function<void(std::int64_t index, int thread)>& body);
 

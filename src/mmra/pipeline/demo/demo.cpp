@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/core/threads.h"
 #include "mmra/pipeline/training_defaults.h"
@@ -60,6 +61,21 @@ Run train_and_evaluate(const DemoOptions& options, const std::filesystem::path& 
   return run;
 }
 
+/// Removes the bank of a former run: its encoders were fitted to the titles of that run and are
+/// frozen, and it may hold clips that this one has not, so that the figures would depend on what
+/// was done before. `is_ours`: the directory is a demonstration's.
+void remove_former_bank(const std::filesystem::path& bank_directory, bool is_ours) {
+  if (!std::filesystem::exists(bank_directory)) return;
+  if (!is_ours) {
+    throw Error(ErrorKind::kInvalidInput, bank_directory.string() +
+                                              " was not made by a demonstration; name another "
+                                              "directory with --dir");
+  }
+  std::error_code code;
+  std::filesystem::remove_all(bank_directory, code);
+  if (code) throw system_error("remove", bank_directory.string(), code.value());
+}
+
 /// Every setting with every seed, settings first. Networks this small gain nothing from a second
 /// thread, so as many of them as there are threads are trained side by side.
 std::vector<Run> train_all(const DemoOptions& options, const std::filesystem::path& bank_directory,
@@ -96,10 +112,12 @@ DemoResult run_demo(const DemoOptions& options, ProgressSink& progress) {
   DemoResult result;
   const std::vector<DemoClip> clips = imagine_clips(options.num_clips, options.seed);
   const std::filesystem::path clips_directory = options.directory / "clips";
+  result.bank_directory = options.directory / "bank";
+  remove_former_bank(result.bank_directory,
+                     std::filesystem::exists(clips_directory / "videos.csv"));
   const std::filesystem::path manifest =
       make_clips(clips, clips_directory, options.num_threads, options.stop, progress);
 
-  result.bank_directory = options.directory / "bank";
   IngestOptions ingest_options;
   ingest_options.bank_directory = result.bank_directory;
   ingest_options.num_jobs = options.num_threads;
