@@ -25,6 +25,9 @@ constexpr int kHighUnit = 1 << 11;
 /// Bytes that are read and written at once.
 constexpr std::size_t kBlock = 8;
 
+/// Half is added before it, as in Pillow: std::lround differs from that just below a half.
+int truncated(double value) { return static_cast<int>(value); }
+
 double bilinear(double x) {
   x = std::abs(x);
   return x < 1.0 ? 1.0 - x : 0.0;
@@ -68,15 +71,15 @@ WeightPair pair_of(int first, int second) {
 /// In fixed point, rounded as Pillow's normalize_coeffs_8bpc does.
 int fixed_point(double weight) {
   const double scaled = weight * (1 << kPrecisionBits);
-  return static_cast<int>(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+  return truncated(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
 }
 
 /// The weights of one output pixel around `center`, in the order of the additions of Pillow's
 /// precompute_coeffs: their rounding depends on it.
 std::vector<double> window_of(double center, double support, double scale, int in_size,
                               Resampling filter, int& first) {
-  first = std::max(0, static_cast<int>(center - support + 0.5));
-  const int end = std::min(in_size, static_cast<int>(center + support + 0.5));
+  first = std::max(0, truncated(center - support + 0.5));
+  const int end = std::min(in_size, truncated(center + support + 0.5));
   std::vector<double> weights(static_cast<std::size_t>(std::max(0, end - first)));
   double sum = 0.0;
   const double step = 1.0 / scale;
