@@ -196,7 +196,8 @@ TEST(WordPieceTokenizer, OpensAModelsFolder) {
   const WordPieceTokenizer opened = WordPieceTokenizer::open(kGolden);
   const WordPieceTokenizer made(small_vocabulary(), {});
   EXPECT_EQ(opened.vocabulary_size(), made.vocabulary_size());
-  for (const auto& entry : golden("texts.json").at("cases")) {
+  const auto file = golden("texts.json");
+  for (const auto& entry : file.at("cases")) {
     const std::string text = entry.at("text");
     ASSERT_EQ(opened.encode(text, 48), made.encode(text, 48)) << text;
   }
