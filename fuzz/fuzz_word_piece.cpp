@@ -68,11 +68,11 @@ std::string open_vocabulary(std::string_view bytes) {
 
 /// Every other input reaches encode only if the fuzzer finds a vocabulary first.
 const WordPieceTokenizer& fixed_tokenizer() {
-  static const WordPieceTokenizer tokenizer(
+  static const WordPieceTokenizer kTokenizer(
       {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##a", "##b", "##ab", "ab", "e", "!",
        "\xE4\xBD\xA0", "\xF0\x9F\x98\x80", "##\xCC\x81"},
       {});
-  return tokenizer;
+  return kTokenizer;
 }
 
 }  // namespace

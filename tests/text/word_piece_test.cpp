@@ -182,6 +182,7 @@ TEST(WordPieceTokenizer, ServesManyThreads) {
   const Ids expected = tokenizer.encode("the cats, dancing", 20);
   std::vector<int> equal(4, 0);
   std::vector<std::thread> threads;
+  threads.reserve(equal.size());
   for (int& count : equal) {
     threads.emplace_back([&count, &expected, copy = tokenizer] {
       for (int i = 0; i < 200; ++i) count += copy.encode("the cats, dancing", 20) == expected;
@@ -195,7 +196,8 @@ TEST(WordPieceTokenizer, OpensAModelsFolder) {
   const WordPieceTokenizer opened = WordPieceTokenizer::open(kGolden);
   const WordPieceTokenizer made(small_vocabulary(), {});
   EXPECT_EQ(opened.vocabulary_size(), made.vocabulary_size());
-  for (const auto& entry : golden("texts.json").at("cases")) {
+  const auto file = golden("texts.json");
+  for (const auto& entry : file.at("cases")) {
     const std::string text = entry.at("text");
     ASSERT_EQ(opened.encode(text, 48), made.encode(text, 48)) << text;
   }

@@ -161,8 +161,12 @@ def text_cases(vocabulary_file):
             case["decoded_cased"] = decoded
         cases.append(case)
     decodes = []
-    for _ in range(300):
-        ids = [generator.randrange(size + 3) for _ in range(generator.randint(0, 12))]
+    id_of = by_options["uncased"].convert_tokens_to_ids
+    # Joined, these are what is cleaned up in the whole text.
+    sequences = [id_of(pieces.split()) for pieces in (
+        "the ' ##s", "the ' ##m", "we ' ##v ##e", "we ' ##r ##e", "the ' s", "' the '", "the 's", "the ' 's", "is n't", "a . ? ! ,")]
+    sequences += [[generator.randrange(size + 3) for _ in range(generator.randint(0, 12))] for _ in range(300)]
+    for ids in sequences:
         decodes.append({"ids": ids, "text": by_options["uncased"].decode(
             ids, skip_special_tokens=True, clean_up_tokenization_spaces=True)})
     broken = []
