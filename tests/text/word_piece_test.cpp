@@ -182,6 +182,7 @@ TEST(WordPieceTokenizer, ServesManyThreads) {
   const Ids expected = tokenizer.encode("the cats, dancing", 20);
   std::vector<int> equal(4, 0);
   std::vector<std::thread> threads;
+  threads.reserve(equal.size());
   for (int& count : equal) {
     threads.emplace_back([&count, &expected, copy = tokenizer] {
       for (int i = 0; i < 200; ++i) count += copy.encode("the cats, dancing", 20) == expected;

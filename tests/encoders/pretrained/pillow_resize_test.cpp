@@ -43,7 +43,7 @@ TEST(PillowResize, GivesPillowsBytes) {
 }
 
 TEST(PillowResize, KeepsOneColour) {
-  const std::vector<std::uint8_t> picture(31 * 17 * 3, 201);
+  const std::vector<std::uint8_t> picture(std::size_t{31} * 17 * 3, 201);
   for (const Resampling filter :
        {Resampling::kNearest, Resampling::kBilinear, Resampling::kBicubic}) {
     EXPECT_THAT(pillow_resize(picture, 31, 17, 100, 3, filter), Each(201));
@@ -61,7 +61,7 @@ TEST(PillowResize, StandsTheLargestReduction) {
 }
 
 TEST(PillowResize, RefusesSizesThatCannotBe) {
-  const std::vector<std::uint8_t> picture(2 * 3 * 3);
+  const std::vector<std::uint8_t> picture(std::size_t{2} * 3 * 3);
   const auto resize = [&](int width, int height, int new_width, int new_height) {
     return [=, &picture] {
       static_cast<void>(

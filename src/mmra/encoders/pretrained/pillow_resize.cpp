@@ -3,9 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <string>
 
 #include "mmra/core/error.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace mmra::encoders {
 namespace {
@@ -15,11 +20,13 @@ constexpr std::size_t kChannels = 3;
 /// Pillow's: 32 bits less 8 of a pixel and 2 for filters that overshoot.
 constexpr int kPrecisionBits = 32 - 8 - 2;
 /// A weight is high · 2^11 + low of one sign, both of which fit 16 bits: two products of 16-bit
-/// numbers, which every x86-64 processor multiplies and adds by eight, in place of one of 32-bit
-/// numbers.
+/// numbers, which every x86-64 processor multiplies and adds in pairs, in place of one of 32 bits.
 constexpr int kHighUnit = 1 << 11;
-/// Windows are padded to a multiple of it by weights of zero.
-constexpr std::size_t kTapsStep = 8;
+/// Bytes that are read and written at once.
+constexpr std::size_t kBlock = 8;
+
+/// Half is added before it, as in Pillow: std::lround differs from that just below a half.
+int truncated(double value) { return static_cast<int>(value); }
 
 double bilinear(double x) {
   x = std::abs(x);
@@ -34,20 +41,45 @@ double bicubic(double x) {
   return 0.0;
 }
 
-/// What each output pixel of one axis is made of: `taps` inputs from `first` on.
-struct AxisWeights {
-  std::size_t taps = 0;
-  std::vector<std::size_t> first;
-  std::vector<std::int16_t> high;  ///< [outputs × taps]
-  std::vector<std::int16_t> low;   ///< [outputs × taps]
+/// The weights of two neighbouring inputs: of the first in the lower 16 bits.
+struct WeightPair {
+  std::uint32_t high = 0;
+  std::uint32_t low = 0;
 };
+
+/// What each output pixel of one axis is made of: inputs from `first` on, two for each pair.
+struct AxisWeights {
+  std::size_t num_pairs = 0;
+  std::vector<std::size_t> first;
+  std::vector<WeightPair> pairs;  ///< [outputs × num_pairs], zeros behind a window's end
+
+  [[nodiscard]] std::span<const WeightPair> pairs_of(std::size_t output) const {
+    return std::span(pairs).subspan(output * num_pairs, num_pairs);
+  }
+};
+
+std::uint32_t packed(int first, int second) {
+  return static_cast<std::uint32_t>(static_cast<std::uint16_t>(first)) |
+         static_cast<std::uint32_t>(static_cast<std::uint16_t>(second)) << 16;
+}
+
+WeightPair pair_of(int first, int second) {
+  return {packed(first / kHighUnit, second / kHighUnit),
+          packed(first % kHighUnit, second % kHighUnit)};
+}
+
+/// In fixed point, rounded as Pillow's normalize_coeffs_8bpc does.
+int fixed_point(double weight) {
+  const double scaled = weight * (1 << kPrecisionBits);
+  return truncated(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+}
 
 /// The weights of one output pixel around `center`, in the order of the additions of Pillow's
 /// precompute_coeffs: their rounding depends on it.
 std::vector<double> window_of(double center, double support, double scale, int in_size,
                               Resampling filter, int& first) {
-  first = std::max(0, static_cast<int>(center - support + 0.5));
-  const int end = std::min(in_size, static_cast<int>(center + support + 0.5));
+  first = std::max(0, truncated(center - support + 0.5));
+  const int end = std::min(in_size, truncated(center + support + 0.5));
   std::vector<double> weights(static_cast<std::size_t>(std::max(0, end - first)));
   double sum = 0.0;
   const double step = 1.0 / scale;
@@ -68,80 +100,140 @@ AxisWeights weights_of_axis(int in_size, int out_size, Resampling filter) {
   const double support = (filter == Resampling::kBilinear ? 1.0 : 2.0) * scale;
   const auto outputs = static_cast<std::size_t>(out_size);
   AxisWeights axis;
-  axis.taps = static_cast<std::size_t>(std::ceil(support)) * 2 + 1;
-  axis.taps = (axis.taps + kTapsStep - 1) / kTapsStep * kTapsStep;
+  axis.num_pairs = static_cast<std::size_t>(std::ceil(support)) + 1;
   axis.first.resize(outputs);
-  axis.high.resize(outputs * axis.taps);
-  axis.low.resize(outputs * axis.taps);
+  axis.pairs.resize(outputs * axis.num_pairs);
   for (std::size_t out = 0; out < outputs; ++out) {
     int first = 0;
     const double center = (static_cast<int>(out) + 0.5) * ratio;
-    const auto window = window_of(center, support, scale, in_size, filter, first);
+    auto window = window_of(center, support, scale, in_size, filter, first);
     axis.first[out] = static_cast<std::size_t>(first);
-    for (std::size_t i = 0; i < window.size(); ++i) {
-      const double scaled = window[i] * (1 << kPrecisionBits);
-      const int weight = static_cast<int>(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
-      axis.high[out * axis.taps + i] = static_cast<std::int16_t>(weight / kHighUnit);
-      axis.low[out * axis.taps + i] = static_cast<std::int16_t>(weight % kHighUnit);
+    if (window.size() % 2 != 0) window.push_back(0.0);
+    for (std::size_t i = 0; i < window.size(); i += 2) {
+      axis.pairs[out * axis.num_pairs + i / 2] =
+          pair_of(fixed_point(window[i]), fixed_point(window[i + 1]));
     }
   }
   return axis;
 }
 
-std::uint8_t to_pixel(std::int32_t sum) {
+constexpr std::int32_t kHalf = 1 << (kPrecisionBits - 1);
+
+#if defined(__SSE2__)  // which every x86-64 processor has
+
+/// The sums of two sorts of products as pixels in 32 bits, not yet clamped.
+__m128i pixels_of(__m128i high, __m128i low) {
+  const __m128i sum = _mm_add_epi32(_mm_slli_epi32(high, 11), low);
+  return _mm_srai_epi32(_mm_add_epi32(sum, _mm_set1_epi32(kHalf)), kPrecisionBits);
+}
+
+__m128i load_8_bytes(const std::uint8_t* bytes) {
+  return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes));
+}
+
+/// One pixel of the columns' pass, of the neighbours from `pixels` on: two are read at a time, as
+/// r r g g b b. Reads 2 bytes beyond the last pair; writes 4 bytes.
+void mix_pixels(const std::uint8_t* pixels, std::span<const WeightPair> pairs, std::uint8_t* out) {
+  const __m128i zero = _mm_setzero_si128();
+  __m128i high = zero;
+  __m128i low = zero;
+  for (const WeightPair& pair : pairs) {
+    const __m128i two = load_8_bytes(pixels);
+    const __m128i mixed = _mm_unpacklo_epi8(_mm_unpacklo_epi8(two, _mm_srli_si128(two, 3)), zero);
+    high = _mm_add_epi32(high, _mm_madd_epi16(mixed, _mm_set1_epi32(static_cast<int>(pair.high))));
+    low = _mm_add_epi32(low, _mm_madd_epi16(mixed, _mm_set1_epi32(static_cast<int>(pair.low))));
+    pixels += 2 * kChannels;
+  }
+  const __m128i words = _mm_packs_epi32(pixels_of(high, low), zero);
+  const std::int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, zero));
+  std::memcpy(out, &bytes, sizeof bytes);
+}
+
+/// kBlock bytes of the rows' pass, of the rows from `bytes` on.
+void mix_rows(const std::uint8_t* bytes, std::size_t stride, std::span<const WeightPair> pairs,
+              std::uint8_t* out) {
+  const __m128i zero = _mm_setzero_si128();
+  __m128i high[2] = {zero, zero};
+  __m128i low[2] = {zero, zero};
+  for (const WeightPair& pair : pairs) {
+    const __m128i mixed = _mm_unpacklo_epi8(load_8_bytes(bytes), load_8_bytes(bytes + stride));
+    const __m128i halves[2] = {_mm_unpacklo_epi8(mixed, zero), _mm_unpackhi_epi8(mixed, zero)};
+    const __m128i high_weights = _mm_set1_epi32(static_cast<int>(pair.high));
+    const __m128i low_weights = _mm_set1_epi32(static_cast<int>(pair.low));
+    for (int i = 0; i < 2; ++i) {
+      high[i] = _mm_add_epi32(high[i], _mm_madd_epi16(halves[i], high_weights));
+      low[i] = _mm_add_epi32(low[i], _mm_madd_epi16(halves[i], low_weights));
+    }
+    bytes += 2 * stride;
+  }
+  const __m128i words = _mm_packs_epi32(pixels_of(high[0], low[0]), pixels_of(high[1], low[1]));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(out), _mm_packus_epi16(words, zero));
+}
+
+#else
+
+/// One byte, of inputs that are `step` bytes apart.
+std::uint8_t mix(const std::uint8_t* bytes, std::size_t step, std::span<const WeightPair> pairs) {
+  std::int32_t high = 0;
+  std::int32_t low = 0;
+  for (const WeightPair& pair : pairs) {
+    for (const int shift : {0, 16}) {
+      high += *bytes * static_cast<std::int16_t>(pair.high >> shift);
+      low += *bytes * static_cast<std::int16_t>(pair.low >> shift);
+      bytes += step;
+    }
+  }
+  const std::int32_t sum = high * kHighUnit + low + kHalf;
   return static_cast<std::uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255));
 }
 
-/// One line of one channel, `line` [inputs + taps] to `out` at steps of `stride`. The loop over
-/// taps is one that compilers turn into pmaddwd.
-template <typename Pixel>
-void resample_line(const std::int16_t* line, const AxisWeights& axis, Pixel* out,
-                   std::size_t stride) {
-  const std::size_t taps = axis.taps;
-  for (std::size_t x = 0; x < axis.first.size(); ++x) {
-    const std::int16_t* pixels = line + axis.first[x];
-    const std::int16_t* high = axis.high.data() + x * taps;
-    const std::int16_t* low = axis.low.data() + x * taps;
-    std::int32_t high_sum = 0;
-    std::int32_t low_sum = 0;
-    for (std::size_t i = 0; i < taps; ++i) {
-      high_sum += pixels[i] * high[i];
-      low_sum += pixels[i] * low[i];
-    }
-    const std::int32_t sum = high_sum * kHighUnit + low_sum + (1 << (kPrecisionBits - 1));
-    out[x * stride] = static_cast<Pixel>(to_pixel(sum));
-  }
+void mix_pixels(const std::uint8_t* pixels, std::span<const WeightPair> pairs, std::uint8_t* out) {
+  for (std::size_t c = 0; c < kChannels; ++c) out[c] = mix(pixels + c, kChannels, pairs);
 }
 
-/// Columns, then rows. Between them the picture is transposed, [channels × new_width × rows], so
-/// that both passes run along lines; each line has room for the last window's padding.
+void mix_rows(const std::uint8_t* bytes, std::size_t stride, std::span<const WeightPair> pairs,
+              std::uint8_t* out) {
+  for (std::size_t i = 0; i < kBlock; ++i) out[i] = mix(bytes + i, stride, pairs);
+}
+
+#endif
+
+/// Columns of every row: [height] rows of `stride` bytes, and rows of zeros that the rows' windows
+/// may reach into.
+std::vector<std::uint8_t> resample_columns(std::span<const std::uint8_t> rgb, std::size_t width,
+                                           std::size_t height, const AxisWeights& columns,
+                                           std::size_t stride, std::size_t num_zero_rows) {
+  std::vector<std::uint8_t> mixed((height + num_zero_rows) * stride);
+  const std::size_t row_bytes = width * kChannels;
+  std::vector<std::uint8_t> row(row_bytes + 2 * columns.num_pairs * kChannels + kBlock);
+  for (std::size_t y = 0; y < height; ++y) {
+    std::memcpy(row.data(), rgb.data() + y * row_bytes, row_bytes);
+    for (std::size_t x = 0; x < columns.first.size(); ++x) {
+      mix_pixels(row.data() + columns.first[x] * kChannels, columns.pairs_of(x),
+                 mixed.data() + y * stride + x * kChannels);
+    }
+  }
+  return mixed;
+}
+
+/// Columns, then rows.
 std::vector<std::uint8_t> convolve(std::span<const std::uint8_t> rgb, int width, int height,
                                    int new_width, int new_height, Resampling filter) {
   const AxisWeights columns = weights_of_axis(width, new_width, filter);
   const AxisWeights rows = weights_of_axis(height, new_height, filter);
-  const auto in_width = static_cast<std::size_t>(width);
-  const auto in_height = static_cast<std::size_t>(height);
-  const auto out_width = static_cast<std::size_t>(new_width);
-  const auto out_height = static_cast<std::size_t>(new_height);
-
-  const std::size_t padded_height = in_height + rows.taps;
-  std::vector<std::int16_t> transposed(kChannels * out_width * padded_height);
-  std::vector<std::int16_t> line(in_width + columns.taps);
-  for (std::size_t y = 0; y < in_height; ++y) {
-    const std::uint8_t* row = rgb.data() + y * in_width * kChannels;
-    for (std::size_t c = 0; c < kChannels; ++c) {
-      for (std::size_t x = 0; x < in_width; ++x) line[x] = row[x * kChannels + c];
-      resample_line(line.data(), columns, transposed.data() + c * out_width * padded_height + y,
-                    padded_height);
+  const std::size_t row_bytes = static_cast<std::size_t>(new_width) * kChannels;
+  const std::size_t stride = (row_bytes / kBlock + 1) * kBlock;
+  const auto mixed =
+      resample_columns(rgb, static_cast<std::size_t>(width), static_cast<std::size_t>(height),
+                       columns, stride, 2 * rows.num_pairs);
+  std::vector<std::uint8_t> row(stride);
+  std::vector<std::uint8_t> resized(row_bytes * static_cast<std::size_t>(new_height));
+  for (std::size_t y = 0; y < rows.first.size(); ++y) {
+    const std::uint8_t* from = mixed.data() + rows.first[y] * stride;
+    for (std::size_t x = 0; x < row_bytes; x += kBlock) {
+      mix_rows(from + x, stride, rows.pairs_of(y), row.data() + x);
     }
-  }
-
-  std::vector<std::uint8_t> resized(out_width * out_height * kChannels);
-  for (std::size_t x = 0; x < out_width; ++x) {
-    for (std::size_t c = 0; c < kChannels; ++c) {
-      resample_line(transposed.data() + (c * out_width + x) * padded_height, rows,
-                    resized.data() + x * kChannels + c, out_width * kChannels);
-    }
+    std::memcpy(resized.data() + y * row_bytes, row.data(), row_bytes);
   }
   return resized;
 }
