@@ -42,7 +42,7 @@ TEST_F(BuiltinSet, SaysWhatItIs) {
   EXPECT_EQ(set.visual_dim(), 192);
   EXPECT_EQ(set.text_dim(), 512);
   EXPECT_EQ(set.retrieval_dim(), 1088);
-  EXPECT_EQ(set.max_frame_side_px(), 256);
+  EXPECT_EQ(set.traits().max_frame_side_px, 256);
 }
 
 TEST_F(BuiltinSet, EncodesBothParts) {
@@ -110,7 +110,7 @@ TEST_F(BuiltinSet, OutlivesItsDirectory) {
 TEST(EncoderSet, WithoutPartsHasNoModalities) {
   const EncoderSet set("none", "f", nullptr, nullptr, nullptr, nullptr);
   EXPECT_EQ(set.visual_dim() + set.text_dim() + set.retrieval_dim(), 0);
-  EXPECT_EQ(set.max_frame_side_px(), 0);
+  EXPECT_EQ(set.traits().max_frame_side_px, 0);
   const Encoding encoding = set.encode(std::vector{plain({1, 2, 3})}, "title");
   EXPECT_TRUE(encoding.captions.empty());
   EXPECT_TRUE(encoding.retrieval_vector.empty());

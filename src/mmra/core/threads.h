@@ -2,6 +2,9 @@
 
 #include <cstddef>
 #include <functional>
+#include <span>
+#include <utility>
+#include <vector>
 
 namespace mmra {
 
@@ -14,5 +17,16 @@ namespace mmra {
 /// depend on the number of threads.
 void parallel_for(std::size_t count, std::size_t grain, int num_threads,
                   const std::function<void(std::size_t begin, std::size_t end)>& body);
+
+/// function(input) of every input, in the inputs' order, on at most `num_threads` threads.
+template <typename Input, typename Function>
+[[nodiscard]] auto parallel_map(std::span<const Input> inputs, int num_threads,
+                                const Function& function) {
+  std::vector<decltype(function(inputs[0]))> outputs(inputs.size());
+  parallel_for(inputs.size(), 1, num_threads, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) outputs[i] = function(inputs[i]);
+  });
+  return outputs;
+}
 
 }  // namespace mmra

@@ -1,5 +1,6 @@
 #include "mmra/encoders/encoder_set.h"
 
+#include <cstddef>
 #include <utility>
 
 namespace mmra::encoders {
@@ -8,24 +9,90 @@ EncoderSet::EncoderSet(std::string name, std::string fingerprint,
                        std::shared_ptr<const Captioner> captioner,
                        std::shared_ptr<const VisualEncoder> visual,
                        std::shared_ptr<const TextEncoder> text,
-                       std::shared_ptr<const RetrievalEncoder> retrieval, int max_frame_side_px)
+                       std::shared_ptr<const RetrievalEncoder> retrieval, EncoderTraits traits)
     : name_(std::move(name)),
       fingerprint_(std::move(fingerprint)),
       captioner_(std::move(captioner)),
       visual_(std::move(visual)),
       text_(std::move(text)),
       retrieval_(std::move(retrieval)),
-      max_frame_side_px_(max_frame_side_px) {}
+      traits_(traits) {}
 
-Encoding EncoderSet::encode(std::span<const media::Frame> frames, std::string_view title) const {
-  Encoding encoding;
-  encoding.visual_tokens.dim = visual_dim();
-  encoding.text_tokens.dim = text_dim();
-  if (captioner_ && !frames.empty()) encoding.captions = captioner_->caption(frames);
-  if (visual_ && !frames.empty()) encoding.visual_tokens = visual_->encode(frames);
-  if (text_ && !title.empty()) encoding.text_tokens = text_->encode(title);
-  if (retrieval_) encoding.retrieval_vector = retrieval_->encode(encoding.captions, title);
-  return encoding;
+void EncoderSet::load() const {
+  if (captioner_) captioner_->load();
+  if (visual_) visual_->load();
+  if (text_) text_->load();
+  if (retrieval_) retrieval_->load();
+}
+
+std::vector<Encoding> EncoderSet::encode(std::span<const EncoderInput> items,
+                                         const EncodeOptions& options) const {
+  std::vector<Encoding> encodings(items.size());
+  for (Encoding& encoding : encodings) {
+    encoding.visual_tokens.dim = visual_dim();
+    encoding.text_tokens.dim = text_dim();
+  }
+  encode_frames(items, options, encodings);
+  encode_texts(items, options, encodings);
+  return encodings;
+}
+
+Encoding EncoderSet::encode(Clip frames, std::string_view title,
+                            const EncodeOptions& options) const {
+  const EncoderInput item{frames, title};
+  return std::move(encode(std::span(&item, 1), options).front());
+}
+
+void EncoderSet::encode_frames(std::span<const EncoderInput> items, const EncodeOptions& options,
+                               std::vector<Encoding>& encodings) const {
+  std::vector<Clip> clips;
+  std::vector<std::size_t> owners;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (items[i].frames.empty()) continue;
+    clips.push_back(items[i].frames);
+    owners.push_back(i);
+  }
+  if (clips.empty()) return;
+  if (captioner_) {
+    auto captions = captioner_->caption_clips(clips, options);
+    for (std::size_t c = 0; c < clips.size(); ++c) {
+      encodings[owners[c]].captions = std::move(captions[c]);
+    }
+  }
+  if (visual_) {
+    auto tokens = visual_->encode_clips(clips, options);
+    for (std::size_t c = 0; c < clips.size(); ++c) {
+      encodings[owners[c]].visual_tokens = std::move(tokens[c]);
+    }
+  }
+}
+
+void EncoderSet::encode_texts(std::span<const EncoderInput> items, const EncodeOptions& options,
+                              std::vector<Encoding>& encodings) const {
+  if (text_) {
+    std::vector<std::string_view> titles;
+    std::vector<std::size_t> owners;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      if (items[i].title.empty()) continue;
+      titles.push_back(items[i].title);
+      owners.push_back(i);
+    }
+    auto tokens = text_->encode_titles(titles, options);
+    for (std::size_t t = 0; t < titles.size(); ++t) {
+      encodings[owners[t]].text_tokens = std::move(tokens[t]);
+    }
+  }
+  if (retrieval_) {
+    std::vector<Prompt> prompts;
+    prompts.reserve(items.size());
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      prompts.push_back({encodings[i].captions, items[i].title});
+    }
+    auto vectors = retrieval_->encode_prompts(prompts, options);
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      encodings[i].retrieval_vector = std::move(vectors[i]);
+    }
+  }
 }
 
 }  // namespace mmra::encoders

@@ -39,6 +39,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kRecordsPerCommit = 256;
 constexpr auto kCommitInterval = std::chrono::seconds(2);
 constexpr std::size_t kQueuedRowsPerJob = 8;
+// Decoded frames are what weighs: ten of 1280 × 720 are 28 MB.
+constexpr std::size_t kDecodedRowsPerJob = 2;
+constexpr std::size_t kBatchFrameBytes = std::size_t{256} << 20;
 
 const std::map<std::string, bank::ColumnType> kClipColumns = {
     {"duration_s", bank::ColumnType::kNumber},
@@ -110,6 +113,19 @@ void require_same(const std::string& what, const std::string& bank_has, const st
                                             "\": leave the flag out, or make another bank");
 }
 
+/// An existing bank keeps the encoders that made it; naming others is a mistake worth a line.
+void require_same_encoders(const bank::BankSchema& schema, const IngestOptions& options) {
+  const std::string bank_has = schema.encoders_name + " (" + schema.encoders_fingerprint + ")";
+  const bool builtin = options.encoder_set.empty();
+  const bool bank_is_builtin = schema.encoders_name.rfind("builtin", 0) == 0;
+  const std::string given = builtin ? "builtin"
+                                    : options.encoder_set.filename().string() + " (" +
+                                          encoders::fingerprint_of_set(options.encoder_set) + ")";
+  const bool same =
+      builtin ? bank_is_builtin : given.find(schema.encoders_fingerprint) != std::string::npos;
+  require_same("the encoders", bank_has, same ? bank_has : given, true, options.bank_directory);
+}
+
 bank::BankSchema schema_for(const encoders::EncoderSet& encoders, const IngestOptions& options,
                             const FeatureFiles& files) {
   bank::BankSchema schema;
@@ -144,10 +160,23 @@ std::unique_ptr<bank::MemoryBank> make_bank(const IngestOptions& options,
   make_directories(options.bank_directory);
   // What a fit that was killed before the bank was made has left there is replaced.
   const fs::path encoders_directory = bank::encoders_directory(options.bank_directory);
-  encoders::fit_builtin(train_titles, encoders_directory);
-  return bank::create_bank(
-      options.bank_directory,
-      schema_for(encoders::open_encoder_set(encoders_directory), options, files));
+  if (options.encoder_set.empty()) {
+    encoders::fit_builtin(train_titles, encoders_directory);
+  } else {
+    encoders::freeze_pretrained(options.encoder_set, encoders_directory);
+  }
+  const encoders::EncoderSet encoders =
+      encoders::open_encoder_set(encoders_directory, options.precision);
+  encoders.load();  // a fault in a model's files shows before there is a bank
+  const bank::BankSchema schema = schema_for(encoders, options, files);
+  if (schema.retrieval_dim == 0) {
+    throw Error(
+        ErrorKind::kInvalidInput,
+        "the encoders " + schema.encoders_name +
+            " have no part retrieval/, so that nothing could be retrieved; add one, or give "
+            "--retrieval-vectors");
+  }
+  return bank::create_bank(options.bank_directory, schema);
 }
 
 /// A row on its way through the workers.
@@ -164,6 +193,21 @@ struct Result {
   bank::StoredRecord stored;  ///< where added or updated
   std::optional<bank::IngestFailure> failure;
   std::optional<std::string> warning;
+};
+
+/// A row between decoding and writing: done already, or with what the encoders still need.
+struct DecodedRow {
+  Result result;
+  bool needs_encoding = false;
+  std::vector<media::Frame> frames;
+  std::int64_t row_index = 0;
+  std::int64_t line = 0;
+
+  [[nodiscard]] std::size_t num_frame_bytes() const {
+    std::size_t num_bytes = 0;
+    for (const media::Frame& frame : frames) num_bytes += frame.rgb.size();
+    return num_bytes;
+  }
 };
 
 /// Everything of a row but the bytes of its video.
@@ -242,31 +286,38 @@ bool are_same(const bank::Features& a, const bank::Features& b) {
          a.retrieval_vector == b.retrieval_vector;
 }
 
-/// Decodes and encodes one row; thread-safe.
-class RowEncoder {
+void apply_feature_files(const FeatureFiles& files, std::int64_t row_index,
+                         bank::Features& features) {
+  if (files.visual) features.visual_tokens = files.visual->tokens(row_index);
+  if (files.text) features.text_tokens = files.text->tokens(row_index);
+  if (files.retrieval) features.retrieval_vector = files.retrieval->unit_vector(row_index);
+}
+
+/// Everything of a row that needs no other row: what the bank has of it, its frames. Thread-safe.
+class RowDecoder {
  public:
-  RowEncoder(const encoders::EncoderSet& encoders, const bank::MemoryBank& bank,
+  RowDecoder(const encoders::EncoderTraits& traits, const bank::MemoryBank& bank,
              const FeatureFiles& files, std::stop_token stop)
-      : encoders_(encoders),
+      : traits_(traits),
         bank_(bank),
         schema_(bank.info().schema),
         files_(files),
         stop_(std::move(stop)) {}
 
-  Result encode(const Work& work) const {
+  DecodedRow decode(const Work& work) const {
     try {
-      return encode_or_throw(work);
+      return decode_or_throw(work);
     } catch (const Error& error) {
-      Result result;
-      result.outcome = Outcome::kFailed;
-      result.failure =
+      DecodedRow row;
+      row.result.outcome = Outcome::kFailed;
+      row.result.failure =
           bank::IngestFailure{work.row.id, work.row.line, work.row.video_path, error.what()};
-      return result;
+      return row;
     }
   }
 
  private:
-  Result encode_or_throw(const Work& work) const {
+  DecodedRow decode_or_throw(const Work& work) const {
     const bank::ManifestRow& row = work.row;
     const bool has_tokens = files_.visual || files_.text;
     if (row.title.empty() && row.video_path.empty() && !has_tokens) {
@@ -280,8 +331,9 @@ class RowEncoder {
     const bool same_video = work.stored && work.stored->video_fingerprint == video.fingerprint;
     const bool same_row = same_video && work.stored->row_fingerprint == row_fingerprint &&
                           work.stored->video_path == video_path;
-    Result result;
-    if (same_row && !files_.any()) return result;
+    DecodedRow decoded;
+    if (same_row && !files_.any()) return decoded;
+    Result& result = decoded.result;
     result.outcome = work.stored ? Outcome::kUpdated : Outcome::kAdded;
     bank::Record& record = result.stored.record;
     if (work.stored) record = *work.stored;
@@ -300,14 +352,17 @@ class RowEncoder {
 
     std::optional<bank::Features> features;
     if (same_input) features = bank_.find_features(row.id);
-    if (features) {
-      result.stored.features = *features;
-    } else {
-      encode_features(row, result);
+    if (!features) {
+      decoded.needs_encoding = true;
+      decoded.row_index = work.row_index;
+      decoded.line = row.line;
+      decode_video(row, decoded);
+      return decoded;
     }
-    apply_feature_files(work.row_index, result);
-    if (same_row && features && are_same(*features, result.stored.features)) return {};
-    return result;
+    result.stored.features = *features;
+    apply_feature_files(files_, work.row_index, result.stored.features);
+    if (same_row && are_same(*features, result.stored.features)) return {};
+    return decoded;
   }
 
   /// The manifest's columns, and what the file said where it is still the same file.
@@ -322,47 +377,90 @@ class RowEncoder {
     context.merge(kept);
   }
 
-  void encode_features(const bank::ManifestRow& row, Result& result) const {
-    EncodedClip clip =
-        encode_clip(encoders_, row.video_path, row.title, schema_.num_frames, 1, stop_);
-    bank::Record& record = result.stored.record;
-    record.captions = std::move(clip.encoding.captions);
+  void decode_video(const bank::ManifestRow& row, DecodedRow& decoded) const {
+    if (row.video_path.empty()) return;
+    DecodedClip clip = decode_clip(row.video_path, traits_, schema_.num_frames, 1, stop_);
+    bank::Record& record = decoded.result.stored.record;
     record.thumbnails = std::move(clip.thumbnails);
-    if (!row.video_path.empty()) {
-      add_clip_context(clip.clip, schema_.context_columns, record.context);
-    }
-    bank::Features& features = result.stored.features;
-    features.visual_tokens = to_half(clip.encoding.visual_tokens);
-    features.text_tokens = to_half(clip.encoding.text_tokens);
-    features.retrieval_vector = std::move(clip.encoding.retrieval_vector);
-    if (clip.warning) result.warning = row.id + ": " + *clip.warning;
+    add_clip_context(clip.clip, schema_.context_columns, record.context);
+    if (clip.warning) decoded.result.warning = row.id + ": " + *clip.warning;
+    decoded.frames = std::move(clip.frames);
   }
 
-  void apply_feature_files(std::int64_t row_index, Result& result) const {
-    bank::Features& features = result.stored.features;
-    if (files_.visual) features.visual_tokens = files_.visual->tokens(row_index);
-    if (files_.text) features.text_tokens = files_.text->tokens(row_index);
-    if (files_.retrieval) features.retrieval_vector = files_.retrieval->unit_vector(row_index);
-  }
-
-  const encoders::EncoderSet& encoders_;
+  const encoders::EncoderTraits& traits_;
   const bank::MemoryBank& bank_;
   bank::BankSchema schema_;
   const FeatureFiles& files_;
   std::stop_token stop_;
 };
 
-/// The bounded pipeline: one thread reads rows, `num_jobs` encode, the caller's writes.
+/// Fills the features of decoded rows, a batch at a time.
+class BatchEncoder {
+ public:
+  BatchEncoder(const encoders::EncoderSet& encoders, const FeatureFiles& files,
+               encoders::EncodeOptions options)
+      : encoders_(encoders), files_(files), options_(std::move(options)) {}
+
+  [[nodiscard]] std::size_t batch_size() const {
+    return static_cast<std::size_t>(encoders_.traits().batch_size);
+  }
+
+  /// Faults of the models themselves, which are no row's.
+  void load() const { encoders_.load(); }
+
+  void encode(std::span<DecodedRow> rows) const {
+    try {
+      encode_or_throw(rows);
+    } catch (const Error& error) {
+      if (rows.size() > 1) {  // the fault of one row must not be that of its batch
+        for (DecodedRow& row : rows) encode(std::span(&row, 1));
+        return;
+      }
+      Result& result = rows.front().result;
+      const bank::Record& record = result.stored.record;
+      result.outcome = Outcome::kFailed;
+      result.failure =
+          bank::IngestFailure{record.id, rows.front().line, record.video_path, error.what()};
+    }
+  }
+
+ private:
+  void encode_or_throw(std::span<DecodedRow> rows) const {
+    std::vector<encoders::EncoderInput> items;
+    items.reserve(rows.size());
+    for (const DecodedRow& row : rows)
+      items.push_back({row.frames, row.result.stored.record.title});
+    std::vector<encoders::Encoding> encodings = encoders_.encode(items, options_);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      bank::StoredRecord& stored = rows[i].result.stored;
+      stored.record.captions = std::move(encodings[i].captions);
+      stored.features.visual_tokens = to_half(encodings[i].visual_tokens);
+      stored.features.text_tokens = to_half(encodings[i].text_tokens);
+      stored.features.retrieval_vector = std::move(encodings[i].retrieval_vector);
+      apply_feature_files(files_, rows[i].row_index, stored.features);
+      rows[i].frames = {};
+    }
+  }
+
+  const encoders::EncoderSet& encoders_;
+  const FeatureFiles& files_;
+  encoders::EncodeOptions options_;
+};
+
+/// The bounded pipeline: one thread reads rows, `num_jobs` decode, one encodes batches on as many
+/// threads as it was given, the caller's writes.
 class IngestRun {
  public:
-  IngestRun(bank::MemoryBank& bank, const RowEncoder& encoder, int num_jobs, std::stop_token stop,
-            ProgressSink& progress)
+  IngestRun(bank::MemoryBank& bank, const RowDecoder& decoder, const BatchEncoder& encoder,
+            int num_jobs, std::stop_token stop, ProgressSink& progress)
       : bank_(bank),
+        decoder_(decoder),
         encoder_(encoder),
         num_jobs_(std::max(1, num_jobs)),
         user_stop_(std::move(stop)),
         progress_(progress),
         work_(kQueuedRowsPerJob * static_cast<std::size_t>(num_jobs_)),
+        decoded_(kDecodedRowsPerJob * static_cast<std::size_t>(num_jobs_)),
         results_(kRecordsPerCommit) {}
 
   void run(const fs::path& manifest, const bank::ManifestOptions& manifest_options,
@@ -377,15 +475,22 @@ class IngestRun {
     std::atomic<int> running{num_jobs_};
     for (int i = 0; i < num_jobs_; ++i) {
       workers.emplace_back([&] {
-        guarded([&] { encode(); });
-        if (--running == 0) results_.close();
+        guarded([&] { decode(); });
+        if (--running == 0) decoded_.close();
       });
     }
+    std::jthread encoder([&] {
+      guarded([&] { encode(); });
+      decoded_.close();  // after a failure nobody may wait for a place in a queue
+      results_.close();
+    });
     guarded([&] { write(report, failures); });
     work_.close();  // after a failed write nobody may wait for a place in a queue
+    decoded_.close();
     results_.close();
     reader.join();
     workers.clear();
+    encoder.join();
     if (failure_) std::rethrow_exception(failure_);
   }
 
@@ -401,6 +506,7 @@ class IngestRun {
       const std::scoped_lock lock(failure_mutex_);
       if (!failure_) failure_ = std::current_exception();
       work_.close();
+      decoded_.close();
       results_.close();
     }
   }
@@ -413,11 +519,38 @@ class IngestRun {
     bank::read_manifest(manifest, queue, options);
   }
 
-  void encode() {
+  void decode() {
     while (auto work = work_.pop()) {
       if (user_stop_.stop_requested()) return;
-      if (!results_.push(encoder_.encode(*work))) return;
+      if (!decoded_.push(decoder_.decode(*work))) return;
     }
+  }
+
+  void encode() {
+    std::vector<DecodedRow> batch;
+    std::size_t num_bytes = 0;
+    const auto finish_batch = [&] {
+      if (batch.empty()) return true;
+      encoder_.load();
+      encoder_.encode(batch);
+      bool open = true;
+      for (DecodedRow& row : batch) open = open && results_.push(std::move(row.result));
+      batch.clear();
+      num_bytes = 0;
+      return open;
+    };
+    while (auto row = decoded_.pop()) {
+      if (user_stop_.stop_requested()) return;
+      if (!row->needs_encoding) {
+        if (!results_.push(std::move(row->result))) return;
+        continue;
+      }
+      num_bytes += row->num_frame_bytes();
+      batch.push_back(std::move(*row));
+      const bool full = batch.size() >= encoder_.batch_size() || num_bytes >= kBatchFrameBytes;
+      if (full && !finish_batch()) return;
+    }
+    if (!user_stop_.stop_requested()) finish_batch();
   }
 
   void write(IngestReport& report, std::vector<bank::IngestFailure>& failures) {
@@ -467,11 +600,13 @@ class IngestRun {
   }
 
   bank::MemoryBank& bank_;
-  const RowEncoder& encoder_;
+  const RowDecoder& decoder_;
+  const BatchEncoder& encoder_;
   int num_jobs_;
   std::stop_token user_stop_;
   ProgressSink& progress_;
   BoundedQueue<Work> work_;
+  BoundedQueue<DecodedRow> decoded_;
   BoundedQueue<Result> results_;
   std::vector<bank::StoredRecord> batch_;
   std::mutex failure_mutex_;
@@ -484,6 +619,7 @@ void check_options_fit(const bank::BankSchema& schema, const IngestOptions& opti
                directory);
   require_same("--horizon", schema.popularity_horizon, options.popularity_horizon,
                options.horizon_given, directory);
+  if (options.encoders_given) require_same_encoders(schema, options);
   require_same("--frames", std::to_string(schema.num_frames), std::to_string(options.num_frames),
                options.frames_given, directory);
 }
@@ -517,27 +653,32 @@ IngestReport ingest(const fs::path& manifest, const IngestOptions& options,
     require_free_directory(options.bank_directory);
   }
   progress.begin("checking the manifest", std::nullopt);
-  const Survey survey = survey_manifest(source.path(), known_columns, !exists);
+  const Survey survey =
+      survey_manifest(source.path(), known_columns, !exists && options.encoder_set.empty());
   const FeatureFiles files = open_feature_files(options, survey.summary.num_rows);
   progress.end();
 
   IngestReport report;
   report.num_rows = survey.summary.num_rows;
   if (!bank) {
-    progress.note("new bank: fitting the builtin encoders on the titles of " +
-                  std::to_string(survey.train_titles.size()) + " train rows");
+    report.fitted_encoders = options.encoder_set.empty();
+    progress.note(report.fitted_encoders
+                      ? "new bank: fitting the builtin encoders on the titles of " +
+                            std::to_string(survey.train_titles.size()) + " train rows"
+                      : "new bank: reading the encoders in " + options.encoder_set.string());
     bank = make_bank(options, survey.train_titles, files);
-    report.fitted_encoders = true;
   }
   const bank::BankSchema schema = bank->info().schema;
   check_feature_files(files, schema);
   bank->add_context_columns(columns_to_add(survey, schema));
 
-  const encoders::EncoderSet encoders = open_bank_encoders(options.bank_directory, schema);
-  const RowEncoder encoder(encoders, *bank, files, options.stop);
+  const encoders::EncoderSet encoders =
+      open_bank_encoders(options.bank_directory, schema, options.precision);
+  const RowDecoder decoder(encoders.traits(), *bank, files, options.stop);
+  const BatchEncoder encoder(encoders, files, {options.num_threads, options.stop});
   std::vector<bank::IngestFailure> failures;
   progress.begin("ingesting", survey.summary.num_rows);
-  IngestRun(*bank, encoder, options.num_jobs, options.stop, progress)
+  IngestRun(*bank, decoder, encoder, options.num_jobs, options.stop, progress)
       .run(source.path(), {survey.summary.context_columns, true}, report, failures);
   progress.end();
   bank::write_failures(bank::failures_file(options.bank_directory), failures);

@@ -36,27 +36,23 @@ EncodedQuery stored_query(const bank::MemoryBank& bank, const bank::BankTable& t
 
 }  // namespace
 
-EncodedClip encode_clip(const encoders::EncoderSet& encoders, const std::filesystem::path& video,
-                        const std::string& title, int num_frames, int decoder_threads,
-                        const std::stop_token& stop) {
-  EncodedClip encoded;
-  media::SampledClip clip;
-  if (!video.empty()) {
-    media::SampleOptions options;
-    options.num_frames = num_frames;
-    options.max_side_px = encoders.max_frame_side_px();
-    options.decoder_threads = decoder_threads;
-    options.stop = stop;
-    clip = media::sample_frames(video, options);
-    for (const media::Frame& frame : clip.frames) {
-      encoded.thumbnails.push_back(
-          media::encode_jpeg(frame, kThumbnailSidePx, kThumbnailQualityPercent));
-    }
-    encoded.clip = clip.info;
-    encoded.warning = clip.warning;
+DecodedClip decode_clip(const std::filesystem::path& video, const encoders::EncoderTraits& traits,
+                        int num_frames, int decoder_threads, const std::stop_token& stop) {
+  media::SampleOptions options;
+  options.num_frames = num_frames;
+  options.max_side_px = traits.max_frame_side_px;
+  options.decoder_threads = decoder_threads;
+  options.stop = stop;
+  media::SampledClip clip = media::sample_frames(video, options);
+  DecodedClip decoded;
+  for (const media::Frame& frame : clip.frames) {
+    decoded.thumbnails.push_back(
+        media::encode_jpeg(frame, kThumbnailSidePx, kThumbnailQualityPercent));
   }
-  encoded.encoding = encoders.encode(clip.frames, title);
-  return encoded;
+  decoded.frames = std::move(clip.frames);
+  decoded.clip = std::move(clip.info);
+  decoded.warning = std::move(clip.warning);
+  return decoded;
 }
 
 EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& table,
@@ -73,26 +69,30 @@ EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& t
                 "the bank's retrieval vectors were made elsewhere (" + schema.encoders_name +
                     "), so nothing new can be compared with them; ask about a record with --id");
   }
-  EncodedClip clip =
-      encode_clip(encoders, query.video, query.title, schema.num_frames, num_threads, stop);
+  DecodedClip clip;
+  if (!query.video.empty()) {
+    clip = decode_clip(query.video, encoders.traits(), schema.num_frames, num_threads, stop);
+  }
+  encoders::Encoding encoding = encoders.encode(clip.frames, query.title, {num_threads, stop});
   EncodedQuery encoded;
   encoded.title = query.title;
-  encoded.features.visual_tokens = to_half(clip.encoding.visual_tokens);
-  encoded.features.text_tokens = to_half(clip.encoding.text_tokens);
-  encoded.features.retrieval_vector = std::move(clip.encoding.retrieval_vector);
-  encoded.captions = std::move(clip.encoding.captions);
+  encoded.features.visual_tokens = to_half(encoding.visual_tokens);
+  encoded.features.text_tokens = to_half(encoding.text_tokens);
+  encoded.features.retrieval_vector = std::move(encoding.retrieval_vector);
+  encoded.captions = std::move(encoding.captions);
   encoded.thumbnails = std::move(clip.thumbnails);
-  encoded.clip = clip.clip;
-  encoded.warning = clip.warning;
+  encoded.clip = std::move(clip.clip);
+  encoded.warning = std::move(clip.warning);
   encoded.identity.own_row = table.row_of(query.own_id);
   encoded.identity.as_of = query.as_of;
   return encoded;
 }
 
 encoders::EncoderSet open_bank_encoders(const std::filesystem::path& bank_directory,
-                                        const bank::BankSchema& schema) {
+                                        const bank::BankSchema& schema,
+                                        encoders::Precision precision) {
   encoders::EncoderSet encoders =
-      encoders::open_encoder_set(bank::encoders_directory(bank_directory));
+      encoders::open_encoder_set(bank::encoders_directory(bank_directory), precision);
   if (encoders.fingerprint() != schema.encoders_fingerprint) {
     throw Error(ErrorKind::kCorruptData,
                 bank::encoders_directory(bank_directory).string() + " holds the encoders " +
@@ -114,7 +114,10 @@ std::vector<Instance> describe_instances(const bank::MemoryBank& bank, const ban
     const auto row = static_cast<std::size_t>(result.rows[j]);
     Instance instance;
     instance.id = table.id(row);
-    if (const auto record = bank.find(instance.id)) instance.title = record->title;
+    if (auto record = bank.find(instance.id)) {
+      instance.title = std::move(record->title);
+      instance.captions = std::move(record->captions);
+    }
     instance.similarity = result.similarities[j];
     instance.weight = weights[j];
     instance.popularity = table.popularity(row).value_or(0.0);
@@ -124,14 +127,17 @@ std::vector<Instance> describe_instances(const bank::MemoryBank& bank, const ban
 }
 
 SearchResult search_bank(const bank::MemoryBank& bank, const std::filesystem::path& bank_directory,
-                         const Query& query, int k, int num_threads, const std::stop_token& stop) {
-  const encoders::EncoderSet encoders = open_bank_encoders(bank_directory, bank.info().schema);
+                         const Query& query, int k, int num_threads, const std::stop_token& stop,
+                         encoders::Precision precision) {
+  const encoders::EncoderSet encoders =
+      open_bank_encoders(bank_directory, bank.info().schema, precision);
   const auto table = bank.table();
-  const EncodedQuery encoded = encode_query(bank, *table, encoders, query, num_threads, stop);
+  EncodedQuery encoded = encode_query(bank, *table, encoders, query, num_threads, stop);
   const retrieval::RetrievalResult result = retrieval::search_exact(
       *table, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), k,
       retrieval::RetrievalPolicy::deployed(), num_threads, stop);
-  return {describe_instances(bank, *table, result, /*similarity_scale=*/1.0), encoded.warning};
+  return {describe_instances(bank, *table, result, /*similarity_scale=*/1.0),
+          std::move(encoded.captions), std::move(encoded.warning)};
 }
 
 }  // namespace mmra::pipeline

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <stop_token>
@@ -37,20 +38,19 @@ struct EncodedQuery {
   retrieval::QueryIdentity identity;
 };
 
-/// A clip's frames as the encoders see them, and its thumbnails.
-struct EncodedClip {
-  encoders::Encoding encoding;
-  std::vector<std::vector<std::uint8_t>> thumbnails;
+/// A clip's frames as the encoders want them, and what people see of it.
+struct DecodedClip {
+  std::vector<media::Frame> frames;
+  std::vector<std::vector<std::uint8_t>> thumbnails;  ///< JPEG, one a frame
   media::ClipInfo clip;
   std::optional<std::string> warning;
 };
 
-/// Samples, captions and encodes. `video` may be empty (title only), and so may `title`. The result
-/// does not depend on `decoder_threads`. Thread-safe. Throws what media and encoders throw.
-[[nodiscard]] EncodedClip encode_clip(const encoders::EncoderSet& encoders,
-                                      const std::filesystem::path& video, const std::string& title,
-                                      int num_frames, int decoder_threads,
-                                      const std::stop_token& stop);
+/// Samples `num_frames` frames. The result does not depend on `decoder_threads`. Thread-safe.
+/// Throws what media throws.
+[[nodiscard]] DecodedClip decode_clip(const std::filesystem::path& video,
+                                      const encoders::EncoderTraits& traits, int num_frames,
+                                      int decoder_threads, const std::stop_token& stop);
 
 /// Throws Error{kNotFound} for an unknown id, {kInvalidInput} where there is neither id, title nor
 /// clip, where the clip cannot be read, or where the bank's retrieval vectors were made elsewhere.
@@ -59,8 +59,9 @@ struct EncodedClip {
                                         int num_threads, const std::stop_token& stop);
 
 /// Opens the encoders frozen in a bank and checks that they are those its schema names.
-[[nodiscard]] encoders::EncoderSet open_bank_encoders(const std::filesystem::path& bank_directory,
-                                                      const bank::BankSchema& schema);
+[[nodiscard]] encoders::EncoderSet open_bank_encoders(
+    const std::filesystem::path& bank_directory, const bank::BankSchema& schema,
+    encoders::Precision precision = encoders::Precision::kAuto);
 
 /// One retrieved instance, for people and programs.
 struct Instance {
@@ -69,10 +70,12 @@ struct Instance {
   double similarity = 0.0;
   double weight = 0.0;  ///< softmax over the instances, paper eq. 4; sums to 1
   double popularity = 0.0;
+  std::vector<std::string> captions;  ///< of its frames, as the bank has them
 };
 
 struct SearchResult {
-  std::vector<Instance> instances;  ///< best first, at most k
+  std::vector<Instance> instances;    ///< best first, at most k
+  std::vector<std::string> captions;  ///< of the query's frames; empty without a clip
   std::optional<std::string> warning;
 };
 
@@ -80,7 +83,8 @@ struct SearchResult {
 [[nodiscard]] SearchResult search_bank(const bank::MemoryBank& bank,
                                        const std::filesystem::path& bank_directory,
                                        const Query& query, int k, int num_threads,
-                                       const std::stop_token& stop);
+                                       const std::stop_token& stop,
+                                       encoders::Precision precision = encoders::Precision::kAuto);
 
 /// Looks up what people read about the instances of one query (`result` has one), with their
 /// weights softmax(similarity_scale · similarity).

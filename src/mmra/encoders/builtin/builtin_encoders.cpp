@@ -17,6 +17,8 @@ constexpr float kTitleWeight = 0.8F;
 constexpr float kCaptionWeight = 0.6F;
 /// Frames are measured on a grid of 64; four times that leaves nothing to be gained by more pixels.
 constexpr int kMaxFrameSidePx = 256;
+/// Enough that starting threads for a batch costs nothing beside it.
+constexpr int kBatchSize = 64;
 
 template <std::size_t kSize>
 bool is_zero(const std::array<float, kSize>& values) {
@@ -25,16 +27,24 @@ bool is_zero(const std::array<float, kSize>& values) {
 
 }  // namespace
 
-TokenMatrix BuiltinTextEncoder::encode(std::string_view title) const {
-  return encode_title_tokens(extract_terms(title), artefact_->model());
+std::vector<TokenMatrix> BuiltinTextEncoder::encode_titles(std::span<const std::string_view> titles,
+                                                           const EncodeOptions& options) const {
+  return parallel_map(titles, options.num_threads, [this](std::string_view title) {
+    return encode_title_tokens(extract_terms(title), artefact_->model());
+  });
 }
 
 int BuiltinRetrievalEncoder::dim() const { return kTitleVectorDim + kCaptionVectorDim; }
 
-std::vector<float> BuiltinRetrievalEncoder::encode(std::span<const std::string> captions,
-                                                   std::string_view title) const {
-  const auto title_part = encode_title_vector(extract_terms(title), artefact_->model());
-  const auto caption_part = encode_captions(captions);
+std::vector<std::vector<float>> BuiltinRetrievalEncoder::encode_prompts(
+    std::span<const Prompt> prompts, const EncodeOptions& options) const {
+  return parallel_map(prompts, options.num_threads,
+                      [this](const Prompt& prompt) { return encode(prompt); });
+}
+
+std::vector<float> BuiltinRetrievalEncoder::encode(const Prompt& prompt) const {
+  const auto title_part = encode_title_vector(extract_terms(prompt.title), artefact_->model());
+  const auto caption_part = encode_captions(prompt.captions);
   const bool both = !is_zero(title_part) && !is_zero(caption_part);
   const float title_weight = both ? kTitleWeight : 1.0F;
   const float caption_weight = both ? kCaptionWeight : 1.0F;
@@ -56,16 +66,11 @@ EncoderSet open_builtin(const std::filesystem::path& directory) {
           std::make_shared<const BuiltinVisualEncoder>(),
           std::move(text),
           std::move(retrieval),
-          kMaxFrameSidePx};
+          EncoderTraits{kMaxFrameSidePx, kBatchSize}};
 }
 
 void fit_builtin(std::span<const std::string> titles, const std::filesystem::path& directory) {
   write_builtin_artefact(fit_text(titles, available_processors()), directory);
-}
-
-// Only the builtin kind exists so far; its reader names any other kind that it meets.
-EncoderSet open_encoder_set(const std::filesystem::path& directory) {
-  return open_builtin(directory);
 }
 
 }  // namespace mmra::encoders

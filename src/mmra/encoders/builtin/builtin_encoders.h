@@ -1,6 +1,9 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
 
 #include "mmra/encoders/builtin/artefact.h"
 #include "mmra/encoders/encoder_set.h"
@@ -13,7 +16,8 @@ class BuiltinTextEncoder final : public TextEncoder {
   explicit BuiltinTextEncoder(std::shared_ptr<const BuiltinArtefact> artefact)
       : artefact_(std::move(artefact)) {}
   [[nodiscard]] int dim() const override { return kTextDim; }
-  [[nodiscard]] TokenMatrix encode(std::string_view title) const override;
+  [[nodiscard]] std::vector<TokenMatrix> encode_titles(std::span<const std::string_view> titles,
+                                                       const EncodeOptions& options) const override;
 
  private:
   std::shared_ptr<const BuiltinArtefact> artefact_;
@@ -27,10 +31,12 @@ class BuiltinRetrievalEncoder final : public RetrievalEncoder {
   explicit BuiltinRetrievalEncoder(std::shared_ptr<const BuiltinArtefact> artefact)
       : artefact_(std::move(artefact)) {}
   [[nodiscard]] int dim() const override;
-  [[nodiscard]] std::vector<float> encode(std::span<const std::string> captions,
-                                          std::string_view title) const override;
+  [[nodiscard]] std::vector<std::vector<float>> encode_prompts(
+      std::span<const Prompt> prompts, const EncodeOptions& options) const override;
 
  private:
+  [[nodiscard]] std::vector<float> encode(const Prompt& prompt) const;
+
   std::shared_ptr<const BuiltinArtefact> artefact_;
 };
 

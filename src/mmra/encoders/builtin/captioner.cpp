@@ -7,6 +7,8 @@
 #include <numeric>
 #include <utility>
 
+#include "mmra/core/threads.h"
+
 namespace mmra::encoders {
 namespace {
 
@@ -140,7 +142,12 @@ std::string describe_in_words(const FrameDescription& description) {
   return phrases.take();
 }
 
-std::vector<std::string> BuiltinCaptioner::caption(std::span<const media::Frame> frames) const {
+std::vector<std::vector<std::string>> BuiltinCaptioner::caption_clips(
+    std::span<const Clip> clips, const EncodeOptions& options) const {
+  return parallel_map(clips, options.num_threads, caption);
+}
+
+std::vector<std::string> BuiltinCaptioner::caption(Clip frames) {
   std::vector<std::string> captions;
   for (const FrameDescription& description : describe_frames(frames)) {
     captions.push_back(describe_in_words(description));

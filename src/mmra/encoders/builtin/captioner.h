@@ -17,8 +17,10 @@ namespace mmra::encoders {
 
 class BuiltinCaptioner final : public Captioner {
  public:
-  [[nodiscard]] std::vector<std::string> caption(
-      std::span<const media::Frame> frames) const override;
+  [[nodiscard]] std::vector<std::vector<std::string>> caption_clips(
+      std::span<const Clip> clips, const EncodeOptions& options) const override;
+  /// One clip.
+  [[nodiscard]] static std::vector<std::string> caption(Clip frames);
 };
 
 /// The words of the captions that say something, in a fixed order: element i of the caption part of

@@ -6,6 +6,8 @@
 #include <iterator>
 #include <vector>
 
+#include "mmra/core/threads.h"
+
 namespace mmra::encoders {
 namespace {
 
@@ -111,7 +113,12 @@ std::array<float, kVisualDim> to_visual_token(const FrameDescription& descriptio
   return token;
 }
 
-TokenMatrix BuiltinVisualEncoder::encode(std::span<const media::Frame> frames) const {
+std::vector<TokenMatrix> BuiltinVisualEncoder::encode_clips(std::span<const Clip> clips,
+                                                            const EncodeOptions& options) const {
+  return parallel_map(clips, options.num_threads, encode);
+}
+
+TokenMatrix BuiltinVisualEncoder::encode(Clip frames) {
   TokenMatrix tokens{static_cast<int>(frames.size()), kVisualDim, {}};
   tokens.values.reserve(frames.size() * kVisualDim);
   for (const FrameDescription& description : describe_frames(frames)) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "mmra/encoders/builtin/frame_description.h"
 #include "mmra/encoders/encoder_set.h"
@@ -32,7 +33,10 @@ inline constexpr int kVisualDim = 192;
 class BuiltinVisualEncoder final : public VisualEncoder {
  public:
   [[nodiscard]] int dim() const override { return kVisualDim; }
-  [[nodiscard]] TokenMatrix encode(std::span<const media::Frame> frames) const override;
+  [[nodiscard]] std::vector<TokenMatrix> encode_clips(std::span<const Clip> clips,
+                                                      const EncodeOptions& options) const override;
+  /// One clip.
+  [[nodiscard]] static TokenMatrix encode(Clip frames);
 };
 
 /// One token [kVisualDim] from what was measured.

@@ -190,6 +190,7 @@ struct Kernels {
   void (*round)(const float*, std::uint16_t*, std::int64_t);
 };
 
+// NOLINTBEGIN(bugprone-macro-parentheses): an attribute is no expression.
 #define MMRA_DEFINE_KERNELS(NAME, LANES, ATTRIBUTE)                                               \
   struct NAME {                                                                                   \
     ATTRIBUTE static void layer_norm(const float* x, const float* weight, const float* bias,      \
@@ -213,6 +214,7 @@ struct Kernels {
     }                                                                                             \
     static constexpr Kernels kAll{layer_norm, softmax, dot, add_scaled, widen, round};            \
   }
+// NOLINTEND(bugprone-macro-parentheses)
 
 MMRA_DEFINE_KERNELS(Baseline, 4, );
 #if defined(__x86_64__)
@@ -220,22 +222,20 @@ MMRA_DEFINE_KERNELS(Avx2, 8, __attribute__((target("avx2,fma"))));
 MMRA_DEFINE_KERNELS(Avx512, 16, __attribute__((target("avx512f,avx512vl,avx512bw,avx2,fma"))));
 #endif
 
-const Kernels& kernels() noexcept {
+const Kernels& choose_kernels() noexcept {
 #if defined(__x86_64__)
-  static const Kernels& kChosen = [&]() -> const Kernels& {
-    if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
-        __builtin_cpu_supports("avx512bw") != 0) {
-      return Avx512::kAll;
-    }
-    if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) {
-      return Avx2::kAll;
-    }
-    return Baseline::kAll;
-  }();
-  return kChosen;
-#else
-  return Baseline::kAll;
+  if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+      __builtin_cpu_supports("avx512bw") != 0) {
+    return Avx512::kAll;
+  }
+  if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) return Avx2::kAll;
 #endif
+  return Baseline::kAll;
+}
+
+const Kernels& kernels() noexcept {
+  static const Kernels* const kChosen = &choose_kernels();
+  return *kChosen;
 }
 
 }  // namespace

@@ -103,6 +103,7 @@ DemoResult run_demo(const DemoOptions& options, ProgressSink& progress) {
   IngestOptions ingest_options;
   ingest_options.bank_directory = result.bank_directory;
   ingest_options.num_jobs = options.num_threads;
+  ingest_options.num_threads = options.num_threads;
   ingest_options.popularity_unit = "likes";
   ingest_options.stop = options.stop;
   result.ingest = ingest(manifest, ingest_options, progress);
