@@ -126,7 +126,7 @@ TEST_F(GoldenDecoder, ASentenceGivesTheSameAloneAndAmongOthers) {
     for (std::size_t i = 0; i < kNumImages; ++i) {
       EXPECT_LT(relative_error(advance(*alone[i], {tokens[i]}, {0}),
                                std::span(all).subspan(i * kVocabulary, kVocabulary)),
-                1e-6);
+                5e-6);
     }
   }
 }
@@ -148,7 +148,7 @@ TEST_F(GoldenDecoder, RowsFollowTheirParents) {
                                                  straight(0, 11, 22), straight(1, 13, 23)};
   for (std::size_t i = 0; i < expected.size(); ++i) {
     EXPECT_LT(relative_error(std::span(actual).subspan(i * kVocabulary, kVocabulary), expected[i]),
-              1e-6)
+              5e-6)
         << i;
   }
 }
@@ -244,7 +244,7 @@ TEST(BlipVision, EqualsTransformersAtEveryStage) {
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16}) {
     const auto vision = VisionTransformer::blip(golden_files(), precision);
     int num_stages = 0;
-    vision.hidden_states(pixels, [&](const std::string& stage, ConstRows values) {
+    (void)vision.hidden_states(pixels, [&](const std::string& stage, ConstRows values) {
       ++num_stages;
       const std::span<const float> actual(values.data,
                                           static_cast<std::size_t>(values.rows * values.cols));

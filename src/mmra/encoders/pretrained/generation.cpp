@@ -314,6 +314,7 @@ class ItemSearch {
 std::vector<Sentence> search_beams(NextTokenModel& model, int num_items,
                                    const GenerationOptions& options) {
   std::vector<ItemSearch> items;
+  items.reserve(static_cast<std::size_t>(num_items));
   for (int item = 0; item < num_items; ++item) items.emplace_back(item, options);
   LogitRows logits(model);
   for (int length = 1; length < options.max_length; ++length) {
@@ -337,6 +338,7 @@ std::vector<Sentence> search_beams(NextTokenModel& model, int num_items,
     }
   }
   std::vector<Sentence> sentences;
+  sentences.reserve(items.size());
   for (ItemSearch& item : items) sentences.push_back(item.finish());
   return sentences;
 }
