@@ -276,6 +276,16 @@ TEST_F(PullTest, GetsWhatItCanBeforeItSaysWhatItCannot) {
   expect_error(ErrorKind::kNotFound, "blip-image-captioning-base",
                [&] { (void)run({.name = "paper"}); });
   EXPECT_TRUE(fs::exists(models_ / "paper/retrieval/mmra.json"));
+  EXPECT_THAT(watch_.notes, ElementsAre());
+}
+
+TEST_F(PullTest, SaysTheSameFaultOnce) {
+  expect_error(ErrorKind::kNotFound, "all-MiniLM-L6-v2",
+               [&] { (void)run({.name = "text-small"}); });
+  EXPECT_THAT(watch_.notes, ElementsAre());
+  expect_error(ErrorKind::kNotFound, "blip-image-captioning-base",
+               [&] { (void)run({.name = "paper"}); });
+  EXPECT_EQ(watch_.notes.size(), 3U);
 }
 
 TEST_F(PullTest, LeavesAModelOfOnesOwn) {

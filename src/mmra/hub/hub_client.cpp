@@ -208,7 +208,9 @@ HubClient::Failure HubClient::failure_of(const HttpAnswer& answer, const std::st
 void HubClient::give_up(const std::string& what, const Failure& failure) const {
   std::string advice = "; the same command goes on where this one has stopped";
   if (!failure.is_reached && !has_answered_) {
-    advice = "; check the network and the proxy (https_proxy), or HF_ENDPOINT";
+    advice =
+        "; check the network, the proxy (https_proxy) and certificates (SSL_CERT_FILE), or "
+        "HF_ENDPOINT";
   } else if (failure.retry_after && *failure.retry_after > options_.retry.max_retry_after) {
     advice.insert(0, "; it asks to wait " + seconds_text(*failure.retry_after));
   }

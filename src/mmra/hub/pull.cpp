@@ -393,8 +393,11 @@ PullResult pull(const PullRequest& request, const fs::path& models, const HubOpt
           error.kind() == ErrorKind::kUnsupported || error.kind() == ErrorKind::kNotFound ||
           error.kind() == ErrorKind::kInvalidInput || error.kind() == ErrorKind::kCorruptData;
       if (!concerns_this_part_alone) throw;
-      if (first_error) progress.note(error.what());
-      if (!first_error) first_error = error;
+      if (!first_error) {
+        first_error = error;
+      } else if (std::string_view(first_error->what()) != error.what()) {
+        progress.note(error.what());
+      }
     }
   }
   if (first_error) throw *first_error;
