@@ -28,8 +28,8 @@ add_library(utf8proc INTERFACE IMPORTED)
 target_include_directories(utf8proc INTERFACE ${UTF8PROC_INCLUDE_DIR})
 target_link_libraries(utf8proc INTERFACE ${UTF8PROC_LIBRARY})
 
-# Neither libsvm nor Debian's XGBoost has a pkg-config file; XGBoost's CMake file names the static
-# libraries it was built with, which Debian does not ship.
+# libsvm ships neither a pkg-config nor a CMake file; XGBoost's CMake file asks for its command-line
+# program too, which is in no package that is needed here.
 find_path(LIBSVM_INCLUDE_DIR libsvm/svm.h REQUIRED)
 find_library(LIBSVM_LIBRARY svm REQUIRED)
 add_library(libsvm INTERFACE IMPORTED)
