@@ -55,9 +55,9 @@ std::string to_text(const pipeline::Prediction& prediction) {
                 "them):\n";
   Table table({"weight", "similarity", prediction.unit, "id", "title"});
   for (const auto& instance : prediction.instances) {
-    table.add_row({fixed(instance.weight, 3), fixed(instance.similarity, 3),
-                   readable_count(instance.popularity), one_line(instance.id, 24),
-                   one_line(instance.title, 64)});
+    table.add_row({prediction.instances_used ? fixed(instance.weight, 3) : "-",
+                   fixed(instance.similarity, 3), readable_count(instance.popularity),
+                   one_line(instance.id, 24), one_line(instance.title, 64)});
   }
   return text + table.to_text();
 }

@@ -90,16 +90,28 @@ class Baseline final : public System {
   }
   [[nodiscard]] std::unique_ptr<model::Predictor> load(const std::filesystem::path& directory,
                                                        int num_threads) const override {
+    (void)load_own_config(directory);
     return baselines::load_baseline(directory, num_threads);
   }
   [[nodiscard]] std::optional<double> similarity_scale(
       const std::filesystem::path& directory) const override {
-    const baselines::BaselineConfig config = baselines::load_config(directory / kConfigFile);
+    const baselines::BaselineConfig config = load_own_config(directory);
     if (!baselines::uses_instances(config.kind)) return std::nullopt;
     return config.similarity_scale;
   }
 
  private:
+  /// training.json and config.json must speak of one model.
+  [[nodiscard]] baselines::BaselineConfig load_own_config(
+      const std::filesystem::path& directory) const {
+    baselines::BaselineConfig config = baselines::load_config(directory / kConfigFile);
+    if (config.kind == kind_) return config;
+    throw Error(ErrorKind::kCorruptData,
+                (directory / kConfigFile).string() + " is of the model \"" +
+                    std::string(baselines::name_of(config.kind)) + "\", expected \"" +
+                    std::string(name()) + "\" as training.json says; train the model again");
+  }
+
   baselines::Kind kind_;
   std::string_view summary_;
 };
