@@ -82,6 +82,10 @@ inline BaselineConfig made_config(Kind kind) {
   config.visual_dim = 4;
   config.text_dim = 5;
   config.k = 3;
+  // Fewer and smaller trees than the default: enough for made rows, and quick.
+  config.hyfea.num_rounds = 60;
+  config.hyfea.max_depth = 4;
+  config.hyfea.learning_rate = 0.1;
   return config;
 }
 

@@ -57,6 +57,7 @@ class Reference : public ::testing::Test {
   [[nodiscard]] static BaselineConfig config(Kind kind) {
     BaselineConfig config = made_config(kind);
     config.visual_dim = 6;
+    config.hyfea = {};
     return config;
   }
   void expect_predictions(model::FittedPredictor& predictor, const std::string& name,
