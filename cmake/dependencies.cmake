@@ -8,6 +8,9 @@ find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 pkg_check_modules(ffmpeg REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale)
 pkg_check_modules(lmdb REQUIRED IMPORTED_TARGET lmdb)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+# The GnuTLS build of libcurl, and nettle beside it: FFmpeg has loaded both libraries already.
+pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(nettle REQUIRED IMPORTED_TARGET nettle)
 
 # oneDNN's own CMake file asks for OpenCL, which the CPU library does not need.
 find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)

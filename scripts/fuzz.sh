@@ -9,7 +9,7 @@ seconds=${1:-60}
 [[ $seconds =~ ^[0-9]+$ ]] || { echo "error: not a number of seconds: $seconds" >&2; exit 2; }
 shift $(($# > 0))
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(manifest record safetensors svm_file)
+[ ${#names[@]} -gt 0 ] || names=(hub image_processor manifest record safetensors svm_file word_piece)
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

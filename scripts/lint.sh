@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # clang-format and clang-tidy; ends with 1 where one of them has something to say. --format-only: the
-# first alone. FILE...: clang-tidy on these .cpp files alone. Needs a configured build/release. Files
-# that include LibTorch are formatted but not linted: clang-tidy 14 cannot parse those headers as
-# C++20.
+# first alone. FILE...: clang-tidy on these .cpp files alone. It reads build/lint, which is configured
+# and never built. Files that include LibTorch are formatted but not linted: clang-tidy 14 cannot parse
+# those headers as C++20.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 format_only=no
@@ -22,15 +22,17 @@ else
   linted=("$@")
 fi
 
-if [ ! -f build/release/compile_commands.json ]; then
-  echo "error: clang-tidy needs build/release/compile_commands.json; run cmake --preset ci" >&2
+log=$(mktemp)
+includes=$(mktemp -d)
+trap 'rm -rf "$log" "$includes"' EXIT
+if ! cmake --preset lint >"$log" 2>&1; then
+  cat "$log" >&2
+  echo "error: clang-tidy's build could not be configured" >&2
   exit 1
 fi
 mapfile -t linted < <(grep -LE '#include [<"](torch/|mmra/model/neural/)' "${linted[@]}")
 
 # clang 14 has no omp.h here, and GCC's is not for it: declarations of what is used stand in.
-includes=$(mktemp -d)
-trap 'rm -rf "$includes"' EXIT
 cat >"$includes/omp.h" <<'END'
 extern "C" {
 void omp_set_num_threads(int);
@@ -43,9 +45,7 @@ export includes
 
 lint_file() {
   local output
-  # The build's warning flags are GCC's; those that clang does not know are no finding.
-  output=$(clang-tidy-14 -p build/release --quiet --extra-arg=-Wno-unknown-warning-option \
-           --extra-arg=-isystem"$includes" "$1" 2>&1) && return
+  output=$(clang-tidy-14 -p build/lint --quiet --extra-arg=-isystem"$includes" "$1" 2>&1) && return
   printf '%s\n' "$output" | grep -vE '^([0-9]+ warnings|Error while processing|Suppressed)' >&2
   return 1
 }

@@ -1,6 +1,7 @@
 #include "command.h"
 
 #include <cstdio>
+#include <map>
 
 #include "mmra/core/threads.h"
 
@@ -28,6 +29,20 @@ void add_common_flags(CLI::App& command, CommonOptions& common) {
       ->group("Common");
   command.add_flag("--json", common.json, "Print the result as JSON")->group("Common");
   command.add_flag("--quiet", common.quiet, "No progress on standard error")->group("Common");
+}
+
+void add_precision_flag(CLI::App& command, encoders::Precision& precision) {
+  static const std::map<std::string, encoders::Precision> kNames = {
+      {"auto", encoders::Precision::kAuto},
+      {"f32", encoders::Precision::kFloat32},
+      {"bf16", encoders::Precision::kBFloat16}};
+  command
+      .add_option("--precision", precision,
+                  "Of pretrained encoders: auto (bf16 where the processor has it), f32, bf16 (half "
+                  "the memory)")
+      ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case).description("auto|f32|bf16"))
+      ->default_str("auto")
+      ->group("Common");
 }
 
 std::unique_ptr<bank::MemoryBank> open_for_reading(const std::filesystem::path& directory) {

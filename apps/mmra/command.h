@@ -7,6 +7,7 @@
 #include <string>
 
 #include "mmra/bank/memory_bank.h"
+#include "mmra/encoders/pretrained/precision.h"
 
 namespace mmra::app {
 
@@ -23,6 +24,9 @@ struct CommonOptions {
 
 /// Adds --threads, --json and --quiet to a command.
 void add_common_flags(CLI::App& command, CommonOptions& common);
+
+/// Adds --precision to a command that runs encoders.
+void add_precision_flag(CLI::App& command, encoders::Precision& precision);
 
 /// A member of a range check for CLI11 that names what is wanted.
 [[nodiscard]] CLI::Validator at_least(int minimum);
@@ -45,6 +49,7 @@ void add_search_command(CLI::App& app, CommonOptions& common);
 void add_train_command(CLI::App& app, CommonOptions& common);
 void add_evaluate_command(CLI::App& app, CommonOptions& common);
 void add_predict_command(CLI::App& app, CommonOptions& common);
+void add_models_command(CLI::App& app, CommonOptions& common);
 void add_demo_command(CLI::App& app, CommonOptions& common);
 
 }  // namespace mmra::app

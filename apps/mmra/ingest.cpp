@@ -5,6 +5,7 @@
 #include "command.h"
 #include "console.h"
 #include "interrupt.h"
+#include "mmra/hub/model_cache.h"
 
 namespace mmra::app {
 namespace {
@@ -21,6 +22,9 @@ int run_ingest(const IngestFlags& flags, const CommonOptions& common) {
   ConsoleProgress progress(common.quiet);
   pipeline::IngestOptions options = flags.options;
   options.stop = stop_on_interrupt();
+  if (options.encoders_given && flags.encoders != "builtin") {
+    options.encoder_set = hub::find_encoder_set(flags.encoders);
+  }
   options.num_threads = common.threads();
   options.num_jobs = flags.jobs > 0 ? flags.jobs : common.threads();
   const pipeline::IngestReport report = pipeline::ingest(flags.manifest, options, progress);
@@ -66,11 +70,15 @@ void add_ingest_command(CLI::App& app, CommonOptions& common) {
       ->required();
   command->add_option("--bank", options.bank_directory, "The memory bank; made where there is none")
       ->required();
-  command
-      ->add_option("--encoders", flags->encoders,
-                   "What makes tokens and vectors: builtin (no weights)")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"builtin"}));
+  auto* encoders =
+      command
+          ->add_option(
+              "--encoders", flags->encoders,
+              "What makes captions, tokens and vectors: builtin (no weights), a folder with "
+              "captioner/ visual/ text/ retrieval/, or a set that `mmra models` got (paper "
+              "…); of a new bank")
+          ->capture_default_str();
+  add_precision_flag(*command, options.precision);
   auto* frames = command
                      ->add_option("--frames", options.num_frames,
                                   "Frames sampled from each video, evenly from first to last")
@@ -98,7 +106,8 @@ void add_ingest_command(CLI::App& app, CommonOptions& common) {
   command->footer(
       "\nCan be stopped and run again: rows that the bank has (same content, same encoders) are "
       "skipped.\nRows that fail are listed in failures.jsonl in the bank; the rest goes on.");
-  command->callback([flags, &common, frames, unit, horizon] {
+  command->callback([flags, &common, encoders, frames, unit, horizon] {
+    flags->options.encoders_given = encoders->count() > 0;
     flags->options.frames_given = frames->count() > 0;
     flags->options.unit_given = unit->count() > 0;
     flags->options.horizon_given = horizon->count() > 0;

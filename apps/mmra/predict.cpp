@@ -18,13 +18,14 @@ struct PredictFlags {
   std::string model;
   std::string manifest;
   QueryFlags query;
+  encoders::Precision precision = encoders::Precision::kAuto;
 };
 
 /// One JSON object a line, with the row's id; a row that fails has "error" instead and the rest
 /// goes on.
 int predict_manifest(const PredictFlags& flags, const CommonOptions& common,
                      const std::stop_token& stop) {
-  pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads());
+  pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads(), flags.precision);
   std::int64_t num_failed = 0;
   bank::read_manifest(flags.manifest, [&](const bank::ManifestRow& row) {
     if (stop.stop_requested()) throw Interrupted();
@@ -63,7 +64,7 @@ int run_predict(const PredictFlags& flags, const CommonOptions& common) {
         "explains)\n");
     return 2;
   }
-  pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads());
+  pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads(), flags.precision);
   const pipeline::Prediction prediction = engine.predict(query, stop);
   if (prediction.warning) std::fprintf(stderr, "warning: %s\n", prediction.warning->c_str());
   if (common.json) {
@@ -94,6 +95,7 @@ void add_predict_command(CLI::App& app, CommonOptions& common) {
       ->excludes("--title")
       ->excludes("--video");
   add_common_flags(*command, common);
+  add_precision_flag(*command, flags->precision);
   command->footer(
       "\nExample: mmra predict --bank my.bank --model my.model --video clip.mp4 --title \"My "
       "boat\"");

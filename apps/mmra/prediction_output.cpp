@@ -13,6 +13,7 @@ nlohmann::ordered_json to_json(const pipeline::Prediction& prediction) {
                          {"similarity", instance.similarity},
                          {"weight", instance.weight},
                          {"popularity", instance.popularity}});
+    if (!instance.captions.empty()) instances.back()["captions"] = instance.captions;
   }
   nlohmann::ordered_json document = {{"popularity", prediction.popularity},
                                      {"log2", prediction.log2_popularity},
@@ -30,6 +31,16 @@ nlohmann::ordered_json to_json(const pipeline::Prediction& prediction) {
   return document;
 }
 
+std::string describe_captions(const std::vector<std::string>& captions) {
+  std::string text = "What the frames show:\n";
+  std::string previous;
+  for (const std::string& caption : captions) {
+    if (caption != previous) text += "  " + one_line(caption, 96) + "\n";
+    previous = caption;
+  }
+  return text;
+}
+
 std::string to_text(const pipeline::Prediction& prediction) {
   std::string text = readable_count(prediction.popularity) + " " +
                      describe_unit(prediction.unit, prediction.horizon) + " predicted; with " +
@@ -38,14 +49,7 @@ std::string to_text(const pipeline::Prediction& prediction) {
                      readable_count(prediction.interval_high) + ".\n";
   text += "More than " + fixed(prediction.percentile, 0) +
           " % of the bank's records have. (log2: " + fixed(prediction.log2_popularity, 2) + ")\n";
-  if (!prediction.captions.empty()) {
-    text += "\nWhat the frames show:\n";
-    std::string previous;
-    for (const std::string& caption : prediction.captions) {
-      if (caption != previous) text += "  " + one_line(caption, 96) + "\n";
-      previous = caption;
-    }
-  }
+  if (!prediction.captions.empty()) text += "\n" + describe_captions(prediction.captions);
   if (prediction.instances.empty()) {
     return text + "\nThe bank has no record that it may be compared with.\n";
   }

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "mmra/pipeline/predict.h"
 
@@ -13,5 +14,8 @@ namespace mmra::app {
 
 /// The same for people: the number, its interval, where it lies, and the instances behind it.
 [[nodiscard]] std::string to_text(const pipeline::Prediction& prediction);
+
+/// "What the frames show:" and a line for each caption; one that repeats the last is left out.
+[[nodiscard]] std::string describe_captions(const std::vector<std::string>& captions);
 
 }  // namespace mmra::app

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <cstdio>
 
 #include "command.h"
 #include "console.h"
 #include "interrupt.h"
+#include "prediction_output.h"
 #include "query_flags.h"
 
 namespace mmra::app {
@@ -12,6 +14,7 @@ struct SearchFlags {
   std::string bank;
   QueryFlags query;
   int k = 10;
+  encoders::Precision precision = encoders::Precision::kAuto;
 };
 
 int run_search(const SearchFlags& flags, const CommonOptions& common) {
@@ -23,8 +26,8 @@ int run_search(const SearchFlags& flags, const CommonOptions& common) {
     return 2;
   }
   const auto bank = open_for_reading(flags.bank);
-  const pipeline::SearchResult result =
-      pipeline::search_bank(*bank, flags.bank, query, flags.k, common.threads(), stop);
+  const pipeline::SearchResult result = pipeline::search_bank(
+      *bank, flags.bank, query, flags.k, common.threads(), stop, flags.precision);
   if (result.warning) std::fprintf(stderr, "warning: %s\n", result.warning->c_str());
   if (common.json) {
     auto list = nlohmann::ordered_json::array();
@@ -33,16 +36,29 @@ int run_search(const SearchFlags& flags, const CommonOptions& common) {
                       {"title", instance.title},
                       {"similarity", instance.similarity},
                       {"popularity", instance.popularity}});
+      if (!instance.captions.empty()) list.back()["captions"] = instance.captions;
     }
     print_json(list);
     return 0;
   }
+  if (!result.captions.empty()) std::printf("%s\n", describe_captions(result.captions).c_str());
   const bank::BankSchema schema = bank->info().schema;
-  Table table({"id", "similarity", describe_unit(schema.popularity_unit, schema.popularity_horizon),
-               "title"});
+  const bool any_captions =
+      std::any_of(result.instances.begin(), result.instances.end(),
+                  [](const pipeline::Instance& instance) { return !instance.captions.empty(); });
+  std::vector<std::string> header = {
+      "id", "similarity", describe_unit(schema.popularity_unit, schema.popularity_horizon),
+      "title"};
+  if (any_captions) header.emplace_back("its frames show");
+  Table table(header);
   for (const auto& instance : result.instances) {
-    table.add_row({one_line(instance.id, 24), fixed(instance.similarity, 3),
-                   readable_count(instance.popularity), one_line(instance.title, 72)});
+    std::vector<std::string> cells = {one_line(instance.id, 24), fixed(instance.similarity, 3),
+                                      readable_count(instance.popularity),
+                                      one_line(instance.title, any_captions ? 48 : 72)};
+    if (any_captions) {
+      cells.push_back(instance.captions.empty() ? "" : one_line(instance.captions.front(), 48));
+    }
+    table.add_row(std::move(cells));
   }
   if (result.instances.empty()) {
     std::printf("No record of the bank may be retrieved for this query.\n");
@@ -62,6 +78,7 @@ void add_search_command(CLI::App& app, CommonOptions& common) {
   add_query_flags(*command, flags->query, "--text");
   command->add_option("-k", flags->k, "How many")->capture_default_str()->check(at_least(1));
   add_common_flags(*command, common);
+  add_precision_flag(*command, flags->precision);
   command->footer("\nExample: mmra search --bank my.bank --text \"cat on a skateboard\" -k 5");
   command->callback(
       [flags, &common] { common.run = [flags, &common] { return run_search(*flags, common); }; });

@@ -81,6 +81,26 @@ class DamagedBank : public ::testing::Test {
     transaction.commit();
   }
 
+  /// 0 where the bank can be read, verified and written, or says that it is damaged (or, by a
+  /// version number that is damaged, of a newer format).
+  [[nodiscard]] int try_everything() const {
+    try {
+      const auto bank = open(OpenMode::kReadWrite);
+      (void)bank->verify();
+      for (int i = 0; i < 10; ++i) (void)bank->find("v" + std::to_string(i));
+      const StoredRecord changed = made_record("v3");
+      bank->put({&changed, 1});
+      const std::string gone[] = {"v5"};
+      bank->remove(gone);
+      return 0;
+    } catch (const Error& error) {
+      const bool is_named =
+          error.kind() == ErrorKind::kCorruptData || error.kind() == ErrorKind::kUnsupported;
+      if (!is_named) ADD_FAILURE() << error.what();
+      return is_named ? 0 : 3;
+    }
+  }
+
   TemporaryDirectory directory_;
 };
 
@@ -310,6 +330,32 @@ TEST_F(DamagedBank, ADataFileThatIsCutOffIsAnErrorAndNeverASignal) {
     overwrite(data_file(), good.substr(0, size));
     EXPECT_EQ(outcome_of_reading(path()), 0) << "cut at " << size << " of " << good.size();
   }
+}
+
+// LMDB follows its pages without looking: what it would follow into nowhere is refused before.
+TEST_F(DamagedBank, AChangedByteInTheDataFileIsNeverASignal) {
+  constexpr std::size_t kPageBytes = 4096;
+  constexpr int kNumChanges = 600;
+  const std::string good = read_file(data_file());
+  RandomValues random(5);
+  std::vector<std::pair<std::size_t, char>> changes;
+  for (int i = 0; i < kNumChanges; ++i) {
+    // Half of them where a page's header and pointers are.
+    const std::size_t page = random.below(good.size() / kPageBytes) * kPageBytes;
+    const std::size_t offset = page + random.below(i % 2 == 0 ? 64 : kPageBytes);
+    changes.emplace_back(offset, static_cast<char>(1 + random.below(255)));
+  }
+  // One process for all of them.
+  const int outcome = testing::run_in_child([&] {
+    for (const auto& [offset, bits] : changes) {
+      std::string bad = good;
+      bad[offset] = static_cast<char>(bad[offset] ^ bits);
+      overwrite(data_file(), bad);
+      if (const int code = try_everything()) return code;
+    }
+    return 0;
+  });
+  EXPECT_EQ(outcome, 0);
 }
 
 }  // namespace

@@ -407,6 +407,7 @@ class DirectoryBank final : public MemoryBank {
       throw Error(ErrorKind::kIo, "cannot write to the memory bank " + directory_.string() +
                                       ": no permission, or a read-only file system");
     }
+    if (lock_ != nullptr) shared_.get().check_pages(PageCheck::kForChanging);
     static_cast<void>(snapshot().schema());  // a newer or damaged bank is refused here
   }
 
@@ -527,6 +528,12 @@ class DirectoryBank final : public MemoryBank {
   }
 
   [[nodiscard]] std::vector<Problem> verify() const override {
+    try {
+      shared_.get().check_pages(PageCheck::kForChanging);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kCorruptData) throw;
+      return {{"", error.what()}};  // nothing behind such pages can be looked at
+    }
     const Snapshot seen = snapshot();
     return Verifier(seen, directory_).run();
   }

@@ -3,9 +3,15 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <fstream>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <span>
+
+#include "mmra/core/files.h"
 
 namespace mmra::bank {
 namespace {
@@ -17,6 +23,9 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMapBytes[] = {std::size_t{1} << 40, std::size_t{1} << 36,
                                      std::size_t{1} << 32, std::size_t{1} << 29};
 constexpr unsigned kMaxReaders = 1024;
+constexpr std::size_t kMetaBytes = std::size_t{1} << 17;  // more than two pages of any size
+// A fault that is gone at the next look was a commit of somebody else's in between.
+constexpr int kPageCheckAttempts = 3;
 constexpr const char* kDatabaseNames[kNumDatabases] = {"meta", "records", "features", "thumbnails"};
 
 Error lmdb_error(int code, const std::string& action, const fs::path& directory) {
@@ -53,6 +62,11 @@ Error lmdb_error(int code, const std::string& action, const fs::path& directory)
   }
 }
 
+Error page_error(const std::string& fault, const fs::path& directory) {
+  return {ErrorKind::kCorruptData, (directory / "data.mdb").string() + " is damaged (" + fault +
+                                       "); restore it from a backup or make it anew"};
+}
+
 MDB_val to_val(std::string_view text) { return {text.size(), const_cast<char*>(text.data())}; }
 
 ByteView to_bytes(const MDB_val& value) {
@@ -77,6 +91,7 @@ Environment::Environment(const fs::path& directory, bool create) : directory_(di
 Environment::~Environment() { mdb_env_close(env_); }
 
 void Environment::open(bool create) {
+  if (!create) check_metas();
   int code = try_open_any_size(0);
   writable_ = code == 0;
   if (!create && (code == EACCES || code == EROFS || code == EPERM)) {
@@ -86,6 +101,7 @@ void Environment::open(bool create) {
   }
   if (code != 0) throw lmdb_error(code, "open the memory bank in", directory_);
   cover_map_with_file();
+  check_pages(PageCheck::kForReading);
   int num_dead = 0;
   mdb_reader_check(env_, &num_dead);  // slots of readers that were killed; fails without locks
   open_databases(create);
@@ -113,6 +129,28 @@ int Environment::try_open(unsigned flags, std::size_t map_bytes) {
     env_ = nullptr;
   }
   return code;
+}
+
+/// LMDB takes the page size from them while it opens the file.
+void Environment::check_metas() const {
+  std::ifstream file(directory_ / "data.mdb", std::ios::binary);
+  if (!file) return;  // LMDB will say why
+  std::string beginning(kMetaBytes, '\0');
+  file.read(beginning.data(), static_cast<std::streamsize>(beginning.size()));
+  beginning.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, file.gcount())));
+  const auto fault = find_meta_fault(std::as_bytes(std::span(beginning)));
+  if (fault) throw page_error(*fault, directory_);
+}
+
+void Environment::check_pages(PageCheck check) const {
+  std::optional<std::string> fault;
+  for (int attempt = 0; attempt < kPageCheckAttempts; ++attempt) {
+    const Transaction reading(*this, Transaction::Kind::kRead);  // its pages stay as they are
+    const MappedFile file(directory_ / "data.mdb");
+    fault = find_page_fault(file.bytes(), reading.id(), check);
+    if (!fault) return;
+  }
+  throw page_error(*fault, directory_);
 }
 
 /// A file that was cut off would be a SIGBUS when its missing end is touched. Zeros there instead
@@ -219,6 +257,8 @@ std::optional<ByteView> Transaction::get(Database database, std::string_view key
   if (code != 0) fail(code, "read");
   return to_bytes(value);
 }
+
+std::uint64_t Transaction::id() const { return mdb_txn_id(transaction_); }
 
 std::int64_t Transaction::count(Database database) const {
   MDB_stat stat;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "mmra/bank/lmdb_pages.h"
 #include "mmra/bank/record_codec.h"
 #include "mmra/core/error.h"
 
@@ -40,11 +41,16 @@ class Environment {
   [[nodiscard]] bool writable() const { return writable_; }
   [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
 
+  /// Looks at the pages of the newest commit. What LMDB follows while it reads has been looked at
+  /// by the constructor. Throws Error{kCorruptData} that names the page.
+  void check_pages(PageCheck check) const;
+
  private:
   void open(bool create);
   /// LMDB's code; env_ is open where it is 0.
   int try_open(unsigned flags, std::size_t map_bytes);
   int try_open_any_size(unsigned flags);
+  void check_metas() const;
   void cover_map_with_file() const;
   void open_databases(bool create);
 
@@ -84,6 +90,8 @@ class Transaction {
   Transaction& operator=(const Transaction&) = delete;
   ~Transaction();
 
+  /// The commit that is read, or that this would become.
+  [[nodiscard]] std::uint64_t id() const;
   [[nodiscard]] std::optional<ByteView> get(Database database, std::string_view key) const;
   [[nodiscard]] std::int64_t count(Database database) const;
   /// In ascending order of the keys' bytes; `visit` returns false to stop.

@@ -18,6 +18,13 @@ EncoderSet::EncoderSet(std::string name, std::string fingerprint,
       retrieval_(std::move(retrieval)),
       traits_(traits) {}
 
+void EncoderSet::load() const {
+  if (captioner_) captioner_->load();
+  if (visual_) visual_->load();
+  if (text_) text_->load();
+  if (retrieval_) retrieval_->load();
+}
+
 std::vector<Encoding> EncoderSet::encode(std::span<const EncoderInput> items,
                                          const EncodeOptions& options) const {
   std::vector<Encoding> encodings(items.size());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mmra/core/token_matrix.h"
+#include "mmra/encoders/pretrained/precision.h"
 #include "mmra/media/clip.h"
 
 namespace mmra::encoders {
@@ -31,6 +32,8 @@ using Clip = std::span<const media::Frame>;
 class Captioner {
  public:
   virtual ~Captioner() = default;
+  /// Opens what is opened lazily, so that its faults show before the first item; throws them.
+  virtual void load() const {}
   /// [clips][frames]
   [[nodiscard]] virtual std::vector<std::vector<std::string>> caption_clips(
       std::span<const Clip> clips, const EncodeOptions& options) const = 0;
@@ -40,6 +43,7 @@ class Captioner {
 class VisualEncoder {
  public:
   virtual ~VisualEncoder() = default;
+  virtual void load() const {}  ///< as Captioner::load
   [[nodiscard]] virtual int dim() const = 0;
   /// [clips]
   [[nodiscard]] virtual std::vector<TokenMatrix> encode_clips(
@@ -50,6 +54,7 @@ class VisualEncoder {
 class TextEncoder {
  public:
   virtual ~TextEncoder() = default;
+  virtual void load() const {}  ///< as Captioner::load
   [[nodiscard]] virtual int dim() const = 0;
   /// [titles]
   [[nodiscard]] virtual std::vector<TokenMatrix> encode_titles(
@@ -67,6 +72,7 @@ struct Prompt {
 class RetrievalEncoder {
  public:
   virtual ~RetrievalEncoder() = default;
+  virtual void load() const {}  ///< as Captioner::load
   [[nodiscard]] virtual int dim() const = 0;
   /// [prompts]
   [[nodiscard]] virtual std::vector<std::vector<float>> encode_prompts(
@@ -111,6 +117,9 @@ class EncoderSet {
   [[nodiscard]] int retrieval_dim() const { return retrieval_ ? retrieval_->dim() : 0; }
   [[nodiscard]] const EncoderTraits& traits() const { return traits_; }
 
+  /// load() of every part.
+  void load() const;
+
   /// [items]; what an item gives does not depend on the others.
   [[nodiscard]] std::vector<Encoding> encode(std::span<const EncoderInput> items,
                                              const EncodeOptions& options) const;
@@ -138,9 +147,22 @@ class EncoderSet {
 /// Deterministic in the titles and their order. No label is ever seen.
 void fit_builtin(std::span<const std::string> titles, const std::filesystem::path& directory);
 
-/// Opens the artefact in `directory` (its encoders.json says of which kind it is). Throws Error
-/// {kNotFound} where there is none, {kCorruptData} where its parts do not fit, {kUnsupported} for a
-/// kind or version that this build does not know.
-[[nodiscard]] EncoderSet open_encoder_set(const std::filesystem::path& directory);
+/// Writes the artefact of the set of pretrained encoders in `set_directory` (captioner/, visual/,
+/// text/, retrieval/, each as Hugging Face lays it out) into `directory`: it names the set's files
+/// and their checksums, and copies none of them. Every file is read once. Throws as survey_set
+/// (pretrained/set_artefact.h) does.
+void freeze_pretrained(const std::filesystem::path& set_directory,
+                       const std::filesystem::path& directory);
+
+/// The fingerprint that freeze_pretrained would write. Reads every file.
+[[nodiscard]] std::string fingerprint_of_set(const std::filesystem::path& set_directory);
+
+/// Opens the artefact in `directory` (its encoders.json says of which kind it is); pretrained
+/// weights are opened by the first call that needs them. Throws Error{kNotFound} where there is
+/// none, {kCorruptData} where its parts do not fit, {kInvalidInput} where a pretrained model's file
+/// is not the one that was frozen, {kUnsupported} for a kind or version that this build does not
+/// know.
+[[nodiscard]] EncoderSet open_encoder_set(const std::filesystem::path& directory,
+                                          Precision precision = Precision::kAuto);
 
 }  // namespace mmra::encoders

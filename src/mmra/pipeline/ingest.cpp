@@ -113,6 +113,19 @@ void require_same(const std::string& what, const std::string& bank_has, const st
                                             "\": leave the flag out, or make another bank");
 }
 
+/// An existing bank keeps the encoders that made it; naming others is a mistake worth a line.
+void require_same_encoders(const bank::BankSchema& schema, const IngestOptions& options) {
+  const std::string bank_has = schema.encoders_name + " (" + schema.encoders_fingerprint + ")";
+  const bool builtin = options.encoder_set.empty();
+  const bool bank_is_builtin = schema.encoders_name.rfind("builtin", 0) == 0;
+  const std::string given = builtin ? "builtin"
+                                    : options.encoder_set.filename().string() + " (" +
+                                          encoders::fingerprint_of_set(options.encoder_set) + ")";
+  const bool same =
+      builtin ? bank_is_builtin : given.find(schema.encoders_fingerprint) != std::string::npos;
+  require_same("the encoders", bank_has, same ? bank_has : given, true, options.bank_directory);
+}
+
 bank::BankSchema schema_for(const encoders::EncoderSet& encoders, const IngestOptions& options,
                             const FeatureFiles& files) {
   bank::BankSchema schema;
@@ -147,10 +160,23 @@ std::unique_ptr<bank::MemoryBank> make_bank(const IngestOptions& options,
   make_directories(options.bank_directory);
   // What a fit that was killed before the bank was made has left there is replaced.
   const fs::path encoders_directory = bank::encoders_directory(options.bank_directory);
-  encoders::fit_builtin(train_titles, encoders_directory);
-  return bank::create_bank(
-      options.bank_directory,
-      schema_for(encoders::open_encoder_set(encoders_directory), options, files));
+  if (options.encoder_set.empty()) {
+    encoders::fit_builtin(train_titles, encoders_directory);
+  } else {
+    encoders::freeze_pretrained(options.encoder_set, encoders_directory);
+  }
+  const encoders::EncoderSet encoders =
+      encoders::open_encoder_set(encoders_directory, options.precision);
+  encoders.load();  // a fault in a model's files shows before there is a bank
+  const bank::BankSchema schema = schema_for(encoders, options, files);
+  if (schema.retrieval_dim == 0) {
+    throw Error(
+        ErrorKind::kInvalidInput,
+        "the encoders " + schema.encoders_name +
+            " have no part retrieval/, so that nothing could be retrieved; add one, or give "
+            "--retrieval-vectors");
+  }
+  return bank::create_bank(options.bank_directory, schema);
 }
 
 /// A row on its way through the workers.
@@ -379,6 +405,9 @@ class BatchEncoder {
     return static_cast<std::size_t>(encoders_.traits().batch_size);
   }
 
+  /// Faults of the models themselves, which are no row's.
+  void load() const { encoders_.load(); }
+
   void encode(std::span<DecodedRow> rows) const {
     try {
       encode_or_throw(rows);
@@ -502,6 +531,7 @@ class IngestRun {
     std::size_t num_bytes = 0;
     const auto finish_batch = [&] {
       if (batch.empty()) return true;
+      encoder_.load();
       encoder_.encode(batch);
       bool open = true;
       for (DecodedRow& row : batch) open = open && results_.push(std::move(row.result));
@@ -589,6 +619,7 @@ void check_options_fit(const bank::BankSchema& schema, const IngestOptions& opti
                directory);
   require_same("--horizon", schema.popularity_horizon, options.popularity_horizon,
                options.horizon_given, directory);
+  if (options.encoders_given) require_same_encoders(schema, options);
   require_same("--frames", std::to_string(schema.num_frames), std::to_string(options.num_frames),
                options.frames_given, directory);
 }
@@ -622,23 +653,27 @@ IngestReport ingest(const fs::path& manifest, const IngestOptions& options,
     require_free_directory(options.bank_directory);
   }
   progress.begin("checking the manifest", std::nullopt);
-  const Survey survey = survey_manifest(source.path(), known_columns, !exists);
+  const Survey survey =
+      survey_manifest(source.path(), known_columns, !exists && options.encoder_set.empty());
   const FeatureFiles files = open_feature_files(options, survey.summary.num_rows);
   progress.end();
 
   IngestReport report;
   report.num_rows = survey.summary.num_rows;
   if (!bank) {
-    progress.note("new bank: fitting the builtin encoders on the titles of " +
-                  std::to_string(survey.train_titles.size()) + " train rows");
+    report.fitted_encoders = options.encoder_set.empty();
+    progress.note(report.fitted_encoders
+                      ? "new bank: fitting the builtin encoders on the titles of " +
+                            std::to_string(survey.train_titles.size()) + " train rows"
+                      : "new bank: reading the encoders in " + options.encoder_set.string());
     bank = make_bank(options, survey.train_titles, files);
-    report.fitted_encoders = true;
   }
   const bank::BankSchema schema = bank->info().schema;
   check_feature_files(files, schema);
   bank->add_context_columns(columns_to_add(survey, schema));
 
-  const encoders::EncoderSet encoders = open_bank_encoders(options.bank_directory, schema);
+  const encoders::EncoderSet encoders =
+      open_bank_encoders(options.bank_directory, schema, options.precision);
   const RowDecoder decoder(encoders.traits(), *bank, files, options.stop);
   const BatchEncoder encoder(encoders, files, {options.num_threads, options.stop});
   std::vector<bank::IngestFailure> failures;

@@ -8,11 +8,16 @@
 #include <vector>
 
 #include "mmra/core/progress.h"
+#include "mmra/encoders/pretrained/precision.h"
 
 namespace mmra::pipeline {
 
 struct IngestOptions {
   std::filesystem::path bank_directory;
+  /// A folder of pretrained encoders (encoders::freeze_pretrained); empty: builtin.
+  std::filesystem::path encoder_set;
+  bool encoders_given = false;  ///< the user named encoders: an existing bank's must be the same
+  encoders::Precision precision = encoders::Precision::kAuto;
   int num_frames = 10;                         ///< L; of a new bank only
   int num_jobs = 1;                            ///< rows decoded at once
   int num_threads = 1;                         ///< of the encoders

@@ -84,7 +84,8 @@ std::shared_future<std::shared_ptr<model::Predictor>> load_beside(const System& 
 }  // namespace
 
 PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
-                                   const std::filesystem::path& model_directory, int num_threads)
+                                   const std::filesystem::path& model_directory, int num_threads,
+                                   encoders::Precision precision)
     : num_threads_(num_threads),
       bank_(bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)),
       schema_(bank_->info().schema),
@@ -95,7 +96,7 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
       predictor_((check_same_encoders(card_, schema_),
                   load_beside(system_of_model(card_.model, model_directory), model_directory,
                               num_threads))),
-      encoders_(open_bank_encoders(bank_directory, schema_)),
+      encoders_(open_bank_encoders(bank_directory, schema_, precision)),
       table_(bank_->table()),
       sorted_popularity_(sorted_labels(*table_)) {}
 

@@ -43,7 +43,8 @@ class PredictionEngine {
  public:
   /// Throws where bank or model cannot be opened, or do not belong together (check_same_encoders).
   PredictionEngine(const std::filesystem::path& bank_directory,
-                   const std::filesystem::path& model_directory, int num_threads);
+                   const std::filesystem::path& model_directory, int num_threads,
+                   encoders::Precision precision = encoders::Precision::kAuto);
 
   [[nodiscard]] Prediction predict(const Query& query, const std::stop_token& stop);
   [[nodiscard]] const bank::MemoryBank& bank() const { return *bank_; }

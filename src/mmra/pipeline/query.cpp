@@ -89,9 +89,10 @@ EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& t
 }
 
 encoders::EncoderSet open_bank_encoders(const std::filesystem::path& bank_directory,
-                                        const bank::BankSchema& schema) {
+                                        const bank::BankSchema& schema,
+                                        encoders::Precision precision) {
   encoders::EncoderSet encoders =
-      encoders::open_encoder_set(bank::encoders_directory(bank_directory));
+      encoders::open_encoder_set(bank::encoders_directory(bank_directory), precision);
   if (encoders.fingerprint() != schema.encoders_fingerprint) {
     throw Error(ErrorKind::kCorruptData,
                 bank::encoders_directory(bank_directory).string() + " holds the encoders " +
@@ -113,7 +114,10 @@ std::vector<Instance> describe_instances(const bank::MemoryBank& bank, const ban
     const auto row = static_cast<std::size_t>(result.rows[j]);
     Instance instance;
     instance.id = table.id(row);
-    if (const auto record = bank.find(instance.id)) instance.title = record->title;
+    if (auto record = bank.find(instance.id)) {
+      instance.title = std::move(record->title);
+      instance.captions = std::move(record->captions);
+    }
     instance.similarity = result.similarities[j];
     instance.weight = weights[j];
     instance.popularity = table.popularity(row).value_or(0.0);
@@ -123,14 +127,17 @@ std::vector<Instance> describe_instances(const bank::MemoryBank& bank, const ban
 }
 
 SearchResult search_bank(const bank::MemoryBank& bank, const std::filesystem::path& bank_directory,
-                         const Query& query, int k, int num_threads, const std::stop_token& stop) {
-  const encoders::EncoderSet encoders = open_bank_encoders(bank_directory, bank.info().schema);
+                         const Query& query, int k, int num_threads, const std::stop_token& stop,
+                         encoders::Precision precision) {
+  const encoders::EncoderSet encoders =
+      open_bank_encoders(bank_directory, bank.info().schema, precision);
   const auto table = bank.table();
-  const EncodedQuery encoded = encode_query(bank, *table, encoders, query, num_threads, stop);
+  EncodedQuery encoded = encode_query(bank, *table, encoders, query, num_threads, stop);
   const retrieval::RetrievalResult result = retrieval::search_exact(
       *table, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), k,
       retrieval::RetrievalPolicy::deployed(), num_threads, stop);
-  return {describe_instances(bank, *table, result, /*similarity_scale=*/1.0), encoded.warning};
+  return {describe_instances(bank, *table, result, /*similarity_scale=*/1.0),
+          std::move(encoded.captions), std::move(encoded.warning)};
 }
 
 }  // namespace mmra::pipeline

@@ -59,8 +59,9 @@ struct DecodedClip {
                                         int num_threads, const std::stop_token& stop);
 
 /// Opens the encoders frozen in a bank and checks that they are those its schema names.
-[[nodiscard]] encoders::EncoderSet open_bank_encoders(const std::filesystem::path& bank_directory,
-                                                      const bank::BankSchema& schema);
+[[nodiscard]] encoders::EncoderSet open_bank_encoders(
+    const std::filesystem::path& bank_directory, const bank::BankSchema& schema,
+    encoders::Precision precision = encoders::Precision::kAuto);
 
 /// One retrieved instance, for people and programs.
 struct Instance {
@@ -69,10 +70,12 @@ struct Instance {
   double similarity = 0.0;
   double weight = 0.0;  ///< softmax over the instances, paper eq. 4; sums to 1
   double popularity = 0.0;
+  std::vector<std::string> captions;  ///< of its frames, as the bank has them
 };
 
 struct SearchResult {
-  std::vector<Instance> instances;  ///< best first, at most k
+  std::vector<Instance> instances;    ///< best first, at most k
+  std::vector<std::string> captions;  ///< of the query's frames; empty without a clip
   std::optional<std::string> warning;
 };
 
@@ -80,7 +83,8 @@ struct SearchResult {
 [[nodiscard]] SearchResult search_bank(const bank::MemoryBank& bank,
                                        const std::filesystem::path& bank_directory,
                                        const Query& query, int k, int num_threads,
-                                       const std::stop_token& stop);
+                                       const std::stop_token& stop,
+                                       encoders::Precision precision = encoders::Precision::kAuto);
 
 /// Looks up what people read about the instances of one query (`result` has one), with their
 /// weights softmax(similarity_scale · similarity).

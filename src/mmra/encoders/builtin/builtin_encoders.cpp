@@ -73,9 +73,4 @@ void fit_builtin(std::span<const std::string> titles, const std::filesystem::pat
   write_builtin_artefact(fit_text(titles, available_processors()), directory);
 }
 
-// Only the builtin kind exists so far; its reader names any other kind that it meets.
-EncoderSet open_encoder_set(const std::filesystem::path& directory) {
-  return open_builtin(directory);
-}
-
 }  // namespace mmra::encoders

@@ -125,7 +125,7 @@ void attend(std::span<const AttentionSequence> sequences, int num_heads, Workspa
   const std::vector<Task> tasks = tasks_of(sequences, num_heads);
   reserve_scores(sequences, workspace);
   std::atomic<bool> failed = false;
-  parallel_rows(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t index, int thread) {
+  parallel_rows(static_cast<std::int64_t>(tasks.size()), 1, [&](std::int64_t index, int thread) {
     const Task& task = tasks[static_cast<std::size_t>(index)];
     const Head head = head_of(task, head_dim);
     float* scores = workspace.scores[static_cast<std::size_t>(thread)].data();

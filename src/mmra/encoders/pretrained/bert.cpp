@@ -31,8 +31,8 @@ PostNormBlock make_block(const Weights& weights, const BertConfig& config, Preci
                         linear("attention.output.dense", hidden, hidden),
                         static_cast<int>(config.num_heads)),
           norm("attention.output.LayerNorm"),
-          FeedForward(linear("intermediate.dense", config.intermediate_size, hidden),
-                      linear("output.dense", hidden, config.intermediate_size), config.activation),
+          FeedForward{linear("intermediate.dense", config.intermediate_size, hidden),
+                      linear("output.dense", hidden, config.intermediate_size), config.activation},
           norm("output.LayerNorm")};
 }
 
@@ -136,7 +136,7 @@ struct Bert::Network {
         tokens.emplace_back(ids[i], static_cast<std::int64_t>(i));
       }
     }
-    parallel_rows(x.rows, [&](std::int64_t i, int) {
+    parallel_rows(x.rows, grain_of_rows(x.cols), [&](std::int64_t i, int) {
       const auto& [id, position] = tokens[static_cast<std::size_t>(i)];
       words.copy(id, x.row(i));
       types.add(0, x.row(i));

@@ -23,7 +23,7 @@ std::optional<FloatTensor> bias_of(const Weights& weights, const std::string& na
 ProductOperand operand(Rows rows) { return {rows.data, rows.rows, rows.stride, false}; }
 
 void round_rows(ConstRows x, std::uint16_t* to) {
-  parallel_rows(x.rows,
+  parallel_rows(x.rows, grain_of_rows(x.cols),
                 [&](std::int64_t i, int) { round_to_bfloat16(x.row(i), to + i * x.cols, x.cols); });
 }
 
@@ -102,7 +102,7 @@ LayerNorm::LayerNorm(const Weights& weights, const std::string& name, std::int64
 }
 
 void LayerNorm::forward(ConstRows x, Rows y) const {
-  parallel_rows(x.rows, [&](std::int64_t i, int) {
+  parallel_rows(x.rows, grain_of_rows(x.cols), [&](std::int64_t i, int) {
     layer_norm_row(x.row(i), weight_.data, bias_.data, epsilon_, y.row(i), x.cols);
   });
 }

@@ -51,6 +51,11 @@ const nlohmann::json* ModelConfig::find(const std::string& key) const {
 
 bool ModelConfig::has(const std::string& key) const { return find(key) != nullptr; }
 
+bool ModelConfig::has_text(const std::string& key) const {
+  const nlohmann::json* value = find(key);
+  return value != nullptr && value->is_string();
+}
+
 const nlohmann::json& ModelConfig::need(const std::string& key, const std::string& expected) const {
   const nlohmann::json* value = find(key);
   if (value == nullptr) {

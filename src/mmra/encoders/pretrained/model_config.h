@@ -24,6 +24,8 @@ class ModelConfig {
   [[nodiscard]] const std::string& origin() const { return origin_; }
   /// Whether the key is there and not null.
   [[nodiscard]] bool has(const std::string& key) const;
+  /// Whether the key is there and a string.
+  [[nodiscard]] bool has_text(const std::string& key) const;
 
   // Each throws Error{kCorruptData} where the value has another type or lies outside the range,
   // and, without `fallback`, where the key is missing or null.

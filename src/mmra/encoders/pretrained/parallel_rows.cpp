@@ -8,20 +8,20 @@ namespace mmra::encoders {
 
 #ifdef _OPENMP
 // A second team of threads beside oneDNN's would fight it for the processors: OpenMP's waits spin.
-void parallel_rows(std::int64_t count,
+void parallel_rows(std::int64_t count, std::int64_t grain,
                    const std::function<void(std::int64_t index, int thread)>& body) {
-  if (count <= 1 || parallel_threads() == 1) {
+  if (count <= grain || parallel_threads() == 1) {
     for (std::int64_t i = 0; i < count; ++i) body(i, 0);
     return;
   }
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic, grain)
   for (std::int64_t i = 0; i < count; ++i) body(i, omp_get_thread_num());
 }
 
 int parallel_threads() noexcept { return omp_in_parallel() != 0 ? 1 : omp_get_max_threads(); }
 #else
 // The fuzz targets' compiler has no OpenMP runtime.
-void parallel_rows(std::int64_t count,
+void parallel_rows(std::int64_t count, std::int64_t /*grain*/,
                    const std::function<void(std::int64_t index, int thread)>& body) {
   for (std::int64_t i = 0; i < count; ++i) body(i, 0);
 }

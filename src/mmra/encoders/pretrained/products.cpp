@@ -222,7 +222,7 @@ struct Products::State {
     if (widened.size() < bits.size()) widened.resize(bits.size());
     constexpr std::int64_t kPiece = 16384;
     const auto size = static_cast<std::int64_t>(bits.size());
-    parallel_rows((size + kPiece - 1) / kPiece, [&](std::int64_t piece, int) {
+    parallel_rows((size + kPiece - 1) / kPiece, 1, [&](std::int64_t piece, int) {
       const std::int64_t first = piece * kPiece;
       widen_bfloat16(bits.data() + first, widened.data() + first, std::min(kPiece, size - first));
     });

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "mmra/core/error.h"
@@ -17,18 +19,33 @@ constexpr std::int64_t kMaxTokensPerPass = 4096;
 constexpr std::int64_t kLargestWidth = 1 << 16;
 constexpr std::int64_t kChannels = 3;
 
-VisionConfig sizes_from(const ModelConfig& config, double epsilon) {
+/// BlipVisionConfig's: keys of a nested section that have them are left out when it is saved.
+constexpr VisionConfig kBlipDefaults{.image_size = 384,
+                                     .patch_size = 16,
+                                     .hidden_size = 768,
+                                     .num_layers = 12,
+                                     .num_heads = 12,
+                                     .intermediate_size = 3072};
+
+/// `defaults` null: every size must be there.
+VisionConfig sizes_from(const ModelConfig& config, const VisionConfig* defaults, double epsilon) {
   if (config.integer("num_channels", 1, 1024, kChannels) != kChannels) {
     throw Error(ErrorKind::kUnsupported,
                 config.origin() + ": \"num_channels\" is not 3; images of RGB are read");
   }
   VisionConfig result;
-  result.image_size = config.integer("image_size", 1, 1 << 14);
-  result.patch_size = config.integer("patch_size", 1, 1 << 14);
-  result.hidden_size = config.integer("hidden_size", 1, kLargestWidth);
-  result.num_layers = config.integer("num_hidden_layers", 1, 1024);
-  result.num_heads = config.integer("num_attention_heads", 1, kLargestWidth);
-  result.intermediate_size = config.integer("intermediate_size", 1, kLargestWidth);
+  const auto read = [&](const std::string& key, std::int64_t largest,
+                        std::int64_t VisionConfig::*size) {
+    std::optional<std::int64_t> fallback;
+    if (defaults != nullptr) fallback = defaults->*size;
+    result.*size = config.integer(key, 1, largest, fallback);
+  };
+  read("image_size", 1 << 14, &VisionConfig::image_size);
+  read("patch_size", 1 << 14, &VisionConfig::patch_size);
+  read("hidden_size", kLargestWidth, &VisionConfig::hidden_size);
+  read("num_hidden_layers", 1024, &VisionConfig::num_layers);
+  read("num_attention_heads", kLargestWidth, &VisionConfig::num_heads);
+  read("intermediate_size", kLargestWidth, &VisionConfig::intermediate_size);
   result.layer_norm_epsilon = config.number("layer_norm_eps", 0.0, 1.0, epsilon);
   result.activation = parse_activation(config, "hidden_act");
   check_divides(config, "hidden_size", result.hidden_size, "num_attention_heads", result.num_heads);
@@ -102,8 +119,8 @@ PreNormBlock make_block(const Weights& weights, const Names& names, const Vision
                         Linear(weights, names.attention_output, hidden, hidden, precision),
                         static_cast<int>(config.num_heads)),
           LayerNorm(weights, names.norm2, hidden, config.layer_norm_epsilon),
-          FeedForward(Linear(weights, names.first, wide, hidden, precision),
-                      Linear(weights, names.second, hidden, wide, precision), config.activation)};
+          FeedForward{Linear(weights, names.first, wide, hidden, precision),
+                      Linear(weights, names.second, hidden, wide, precision), config.activation}};
 }
 
 /// patches [(image_size / patch_size)² × 3 · patch_size²] ← one image, in the order of a
@@ -112,7 +129,7 @@ void cut_patches(const float* image, const VisionConfig& config, Rows patches) {
   const std::int64_t side = config.image_size;
   const std::int64_t patch = config.patch_size;
   const std::int64_t per_side = side / patch;
-  parallel_rows(patches.rows, [&](std::int64_t index, int) {
+  parallel_rows(patches.rows, grain_of_rows(patches.cols), [&](std::int64_t index, int) {
     float* to = patches.row(index);
     const float* corner = image + (index / per_side) * patch * side + (index % per_side) * patch;
     for (std::int64_t channel = 0; channel < kChannels; ++channel) {
@@ -131,10 +148,12 @@ VisionConfig VisionConfig::from_vit(const ModelConfig& config) {
     throw Error(ErrorKind::kUnsupported, config.origin() + ": \"model_type\" is \"" + type +
                                              "\"; visual encoders of type \"vit\" are read");
   }
-  return sizes_from(config, 1e-12);
+  return sizes_from(config, nullptr, 1e-12);
 }
 
-VisionConfig VisionConfig::from_blip(const ModelConfig& config) { return sizes_from(config, 1e-5); }
+VisionConfig VisionConfig::from_blip(const ModelConfig& config) {
+  return sizes_from(config, &kBlipDefaults, 1e-5);
+}
 
 struct VisionTransformer::Network {
   Network(const VisionConfig& sizes, const Weights& weights, const Names& names, Precision resolved)

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mmra::hub {
+
+/// Status line and headers of one answer.
+struct HttpHead {
+  int status = 0;
+  std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case
+
+  /// The last header of that (lower-case) name; empty where there is none.
+  [[nodiscard]] std::string_view header(std::string_view name) const;
+};
+
+/// One answer to one request, or why there is none.
+struct HttpAnswer {
+  HttpHead head;
+  std::optional<std::chrono::milliseconds> retry_after;  ///< as the server asks
+  std::string fault;              ///< why the answer is not whole; empty: it is
+  bool fault_is_passing = false;  ///< whether trying again may help
+  bool is_reached = true;         ///< false: no connection came about at all
+};
+
+/// Gets pieces of the body as they arrive, the head complete. What it throws ends the transfer and
+/// is rethrown by get().
+using BodySink = std::function<void(const HttpHead& head, std::string_view piece)>;
+
+/// Plain HTTP(S) GET by libcurl, one request after the other over connections that are kept.
+/// Follows no redirect and knows no secret: both are the caller's. Proxies come from the
+/// environment (http_proxy, https_proxy, all_proxy, no_proxy), certificates from the system or from
+/// CURL_CA_BUNDLE or SSL_CERT_FILE. Not thread-safe.
+class HttpClient {
+ public:
+  HttpClient();
+  HttpClient(const HttpClient&) = delete;
+  HttpClient& operator=(const HttpClient&) = delete;
+  ~HttpClient();
+
+  /// `headers` are whole lines ("Range: bytes=5-"). Throws Interrupted when a stop is asked for,
+  /// and what `sink` throws; everything that the network does is in the answer.
+  [[nodiscard]] HttpAnswer get(const std::string& url, const std::vector<std::string>& headers,
+                               const BodySink& sink, const std::stop_token& stop);
+
+ private:
+  struct Handle;
+  std::unique_ptr<Handle> handle_;
+};
+
+/// "https://host:port" of a URL, the port always there, in lower case; empty for what is no http(s)
+/// URL or names a user.
+[[nodiscard]] std::string origin_of(const std::string& url);
+
+/// `location` (absolute or relative) as seen from `base`; empty where it is no URL.
+[[nodiscard]] std::string resolve_url(const std::string& base, const std::string& location);
+
+/// Percent-encodes everything but letters, digits and "-._~"; `keep_slashes` leaves "/" too.
+[[nodiscard]] std::string percent_encode(std::string_view text, bool keep_slashes);
+
+}  // namespace mmra::hub

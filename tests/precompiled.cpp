@@ -1,0 +1,1 @@
+// Nothing but a translation unit for the target that owns the tests' precompiled headers.
