@@ -31,6 +31,19 @@ add_library(utf8proc INTERFACE IMPORTED)
 target_include_directories(utf8proc INTERFACE ${UTF8PROC_INCLUDE_DIR})
 target_link_libraries(utf8proc INTERFACE ${UTF8PROC_LIBRARY})
 
+# libsvm ships neither a pkg-config nor a CMake file; XGBoost's CMake file asks for its command-line
+# program too, which is in no package that is needed here.
+find_path(LIBSVM_INCLUDE_DIR libsvm/svm.h REQUIRED)
+find_library(LIBSVM_LIBRARY svm REQUIRED)
+add_library(libsvm INTERFACE IMPORTED)
+target_include_directories(libsvm INTERFACE ${LIBSVM_INCLUDE_DIR})
+target_link_libraries(libsvm INTERFACE ${LIBSVM_LIBRARY})
+find_path(XGBOOST_INCLUDE_DIR xgboost/c_api.h REQUIRED)
+find_library(XGBOOST_LIBRARY xgboost REQUIRED)
+add_library(xgboost INTERFACE IMPORTED)
+target_include_directories(xgboost INTERFACE ${XGBOOST_INCLUDE_DIR})
+target_link_libraries(xgboost INTERFACE ${XGBOOST_LIBRARY})
+
 if(MMRA_NEURAL)
   # Debian's TorchConfig asks for everything it was built with; only the CPU parts are used here.
   find_package(Torch 1.13 REQUIRED)

@@ -10,7 +10,7 @@ seconds=${1:-60}
 shift $(($# > 0))
 names=("$@")
 [ ${#names[@]} -gt 0 ] || names=(hub image_processor lmdb_pages manifest model_config record safetensors
-                                 word_piece)
+                                 svm_file word_piece)
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

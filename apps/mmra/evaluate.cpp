@@ -30,6 +30,7 @@ int run_evaluate(const EvaluateFlags& flags, const CommonOptions& common) {
   if (common.json) {
     nlohmann::ordered_json document = to_json(report.metrics);
     document["split"] = flags.split;
+    document["system"] = report.card.model;
     document["protocol"] = pipeline::name_of(report.card.protocol);
     document["encoders"] = report.card.encoders_name;
     document["interval"] = {{"level", report.interval_level},

@@ -25,6 +25,7 @@ nlohmann::ordered_json to_json(const pipeline::Prediction& prediction) {
                                      {"unit", prediction.unit}};
   if (!prediction.horizon.empty()) document["horizon"] = prediction.horizon;
   document["instances"] = std::move(instances);
+  if (!prediction.instances_used) document["instances_used"] = false;
   if (!prediction.captions.empty()) document["captions"] = prediction.captions;
   if (prediction.warning) document["warning"] = *prediction.warning;
   return document;
@@ -52,12 +53,15 @@ std::string to_text(const pipeline::Prediction& prediction) {
   if (prediction.instances.empty()) {
     return text + "\nThe bank has no record that it may be compared with.\n";
   }
-  text += "\nThe most similar past videos, and how much each counted:\n";
+  text += prediction.instances_used
+              ? "\nThe most similar past videos, and how much each counted:\n"
+              : "\nThe most similar past videos, to compare with (this model does not look at "
+                "them):\n";
   Table table({"weight", "similarity", prediction.unit, "id", "title"});
   for (const auto& instance : prediction.instances) {
-    table.add_row({fixed(instance.weight, 3), fixed(instance.similarity, 3),
-                   readable_count(instance.popularity), one_line(instance.id, 24),
-                   one_line(instance.title, 64)});
+    table.add_row({prediction.instances_used ? fixed(instance.weight, 3) : "-",
+                   fixed(instance.similarity, 3), readable_count(instance.popularity),
+                   one_line(instance.id, 24), one_line(instance.title, 64)});
   }
   return text + table.to_text();
 }

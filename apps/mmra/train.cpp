@@ -1,5 +1,6 @@
 #include "mmra/pipeline/train.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -7,6 +8,7 @@
 #include "console.h"
 #include "interrupt.h"
 #include "metrics_json.h"
+#include "mmra/pipeline/systems.h"
 #include "mmra/pipeline/training_defaults.h"
 
 namespace mmra::app {
@@ -17,7 +19,11 @@ struct TrainFlags {
   std::string variant = "paper";
   std::string protocol = "honest";
   std::vector<std::string> without;
+  /// Of the network alone: given to another model they are a mistake.
+  std::vector<const CLI::Option*> network_flags;
 };
+
+bool is_network(const TrainFlags& flags) { return flags.request.model == "mmra"; }
 
 model::Without to_without(const std::vector<std::string>& parts) {
   model::Without without;
@@ -31,33 +37,75 @@ model::Without to_without(const std::vector<std::string>& parts) {
   return without;
 }
 
+/// Throws where a flag is none of the model's: what it asks for would silently not be done.
+void check_flags_of_model(const TrainFlags& flags) {
+  if (is_network(flags)) return;
+  for (const CLI::Option* option : flags.network_flags) {
+    if (option->count() == 0) continue;
+    throw CLI::ValidationError(
+        option->get_name(),
+        "is a setting of the network (--model mmra), not of " + flags.request.model);
+  }
+  for (const std::string& part : flags.without) {
+    if (part == "visual" || part == "text") continue;
+    throw CLI::ValidationError("--without", flags.request.model +
+                                                " can be trained without visual or text, not "
+                                                "without " +
+                                                part);
+  }
+}
+
+/// The settings that the network and the others share.
+void share_settings(pipeline::TrainRequest& request) {
+  request.baseline.k = request.config.k;
+  request.baseline.seed = request.config.seed;
+  request.baseline.without_visual = request.config.without.visual;
+  request.baseline.without_text = request.config.without.text;
+}
+
+nlohmann::ordered_json summary_json(const TrainFlags& flags,
+                                    const pipeline::TrainSummary& summary) {
+  nlohmann::ordered_json document = {{"model", flags.request.model_directory.string()},
+                                     {"system", flags.request.model}};
+  if (summary.fit.empty()) {
+    document["best_epoch"] = summary.history.best_epoch;
+    document["epochs"] = summary.history.epochs.size();
+  } else {
+    document["fit"] = summary.fit;
+  }
+  document["valid"] = to_json(summary.valid);
+  document["valid_not_used_for_stopping"] = to_json(summary.calibrated);
+  document["interval"] = {{"level", summary.calibration.level},
+                          {"half_width_log2", summary.calibration.half_width_log2},
+                          {"rows", summary.calibration.num_rows}};
+  document["seconds"] = summary.seconds;
+  return document;
+}
+
+std::string describe_training(const pipeline::TrainSummary& summary) {
+  if (!summary.fit.empty()) return summary.fit;
+  return "best of " + std::to_string(summary.history.epochs.size()) +
+         " epochs: " + std::to_string(summary.history.best_epoch);
+}
+
 int run_train(const TrainFlags& flags, const CommonOptions& common) {
   ConsoleProgress progress(common.quiet);
   pipeline::TrainRequest request = flags.request;
   if (flags.variant == "released") request.config.variant = model::Variant::kReleased;
   if (flags.protocol == "authors") request.protocol = pipeline::Protocol::kAuthors;
   request.config.without = to_without(flags.without);
+  share_settings(request);
   request.num_threads = common.threads();
   request.stop = stop_on_interrupt();
   const pipeline::TrainSummary summary = pipeline::train_model(request, progress);
 
-  const std::size_t num_epochs = summary.history.epochs.size();
   if (common.json) {
-    print_json({{"model", request.model_directory.string()},
-                {"best_epoch", summary.history.best_epoch},
-                {"epochs", num_epochs},
-                {"valid", to_json(summary.valid)},
-                {"valid_not_used_for_stopping", to_json(summary.calibrated)},
-                {"interval",
-                 {{"level", summary.calibration.level},
-                  {"half_width_log2", summary.calibration.half_width_log2},
-                  {"rows", summary.calibration.num_rows}}},
-                {"seconds", summary.seconds}});
+    print_json(summary_json(flags, summary));
     return 0;
   }
-  std::printf("Trained on %lld rows in %s; best of %zu epochs: %d.\n\n",
+  std::printf("Trained %s on %lld rows in %s; %s.\n\n", request.model.c_str(),
               static_cast<long long>(summary.card.num_train),
-              readable_seconds(summary.seconds).c_str(), num_epochs, summary.history.best_epoch);
+              readable_seconds(summary.seconds).c_str(), describe_training(summary).c_str());
   Table table({"validation rows", "n", "nMSE", "MAE", "SRC"});
   table.add_row({"all", std::to_string(summary.valid.n), fixed(summary.valid.nmse, 4),
                  fixed(summary.valid.mae, 4), fixed(summary.valid.src, 4)});
@@ -67,31 +115,30 @@ int run_train(const TrainFlags& flags, const CommonOptions& common) {
   std::fputs(table.to_text().c_str(), stdout);
   std::printf("\n%.0f %% of predictions should lie within a factor of %.1f of the truth.\n",
               100.0 * summary.calibration.level, std::exp2(summary.calibration.half_width_log2));
-  std::printf("The model is in %s (history.svg shows its training).\n",
-              request.model_directory.c_str());
+  std::printf("The model is in %s%s.\n", request.model_directory.c_str(),
+              summary.fit.empty() ? " (history.svg shows its training)" : "");
   return 0;
+}
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const pipeline::System* system : pipeline::all_systems()) {
+    names.emplace_back(system->name());
+  }
+  return names;
 }
 
 void add_training_flags(CLI::App& command, TrainFlags& flags) {
   command
-      .add_option("--variant", flags.variant,
-                  "paper: the paper's equations; released: what the authors' code does")
+      .add_option("--model", flags.request.model, "What is trained (below: what each of them is)")
       ->capture_default_str()
-      ->check(CLI::IsMember({"paper", "released"}));
+      ->check(CLI::IsMember(model_names()));
   command.add_option("-k", flags.request.config.k, "Instances retrieved for each clip")
       ->capture_default_str()
       ->check(at_least(1));
   command
-      .add_option("--alpha", flags.request.config.alpha,
-                  "Balance of positive and negative attention")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
-  command
-      .add_option("--similarity-scale", flags.request.config.similarity_scale,
-                  "Weights of instances: softmax(scale * similarity); 1 in the paper")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  command.add_option("--without", flags.without, "Train without parts of the network (Table 3)")
+      .add_option("--without", flags.without,
+                  "Train without parts (Table 3); of models other than mmra: visual, text")
       ->delimiter(',')
       ->check(CLI::IsMember({"retrieval", "positive", "negative", "visual", "text"}));
   command
@@ -99,50 +146,64 @@ void add_training_flags(CLI::App& command, TrainFlags& flags) {
                   "honest: retrieve from train; authors: from train and validation")
       ->capture_default_str()
       ->check(CLI::IsMember({"honest", "authors"}));
-}
-
-void add_optimisation_flags(CLI::App& command, TrainFlags& flags) {
-  const char* group = "Optimisation";
-  command.add_option("--epochs", flags.request.max_epochs, "At most so many epochs")
-      ->capture_default_str()
-      ->check(at_least(1))
-      ->group(group);
-  command.add_option("--batch", flags.request.batch_size, "Rows a step")
-      ->capture_default_str()
-      ->check(at_least(1))
-      ->group(group);
-  command.add_option("--lr", flags.request.config.learning_rate, "Learning rate of Adam")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber)
-      ->group(group);
-  command
-      .add_option("--patience", flags.request.patience,
-                  "Stop after so many epochs without a better nMSE")
-      ->capture_default_str()
-      ->check(at_least(1))
-      ->group(group);
-  command
-      .add_option("--width", flags.request.config.width, "Width d of the network (paper variant)")
-      ->capture_default_str()
-      ->check(at_least(1))
-      ->group(group);
   command.add_option("--seed", flags.request.config.seed, "Seed of weights, dropout and shuffling")
-      ->capture_default_str()
-      ->group(group);
+      ->capture_default_str();
   command
       .add_option("--level", flags.request.interval_level, "Coverage of the prediction interval")
       ->capture_default_str()
-      ->check(CLI::Range(0.01, 0.99))
-      ->group(group);
-  command.add_flag("--resume", flags.request.resume, "Go on with an interrupted run in --out")
-      ->group(group);
+      ->check(CLI::Range(0.01, 0.99));
+}
+
+void add_network_flags(CLI::App& command, TrainFlags& flags) {
+  const auto add = [&](CLI::Option* option) {
+    flags.network_flags.push_back(option->capture_default_str()->group("Network (--model mmra)"));
+  };
+  pipeline::TrainRequest& request = flags.request;
+  add(command
+          .add_option("--variant", flags.variant,
+                      "paper: the paper's equations; released: what the authors' code does")
+          ->check(CLI::IsMember({"paper", "released"})));
+  add(command
+          .add_option("--alpha", request.config.alpha, "Balance of positive and negative attention")
+          ->check(CLI::Range(0.0, 1.0)));
+  add(command
+          .add_option("--similarity-scale", request.config.similarity_scale,
+                      "Weights of instances: softmax(scale * similarity); 1 in the paper")
+          ->check(CLI::PositiveNumber));
+  add(command.add_option("--width", request.config.width, "Width d of the network (paper variant)")
+          ->check(at_least(1)));
+  add(command.add_option("--epochs", request.max_epochs, "At most so many epochs")
+          ->check(at_least(1)));
+  add(command.add_option("--batch", request.batch_size, "Rows a step")->check(at_least(1)));
+  add(command.add_option("--lr", request.config.learning_rate, "Learning rate of Adam")
+          ->check(CLI::PositiveNumber));
+  add(command
+          .add_option("--patience", request.patience,
+                      "Stop after so many epochs without a better nMSE")
+          ->check(at_least(1)));
+  add(command.add_flag("--resume", request.resume, "Go on with an interrupted run in --out"));
+}
+
+std::string footer() {
+  std::string text = "\nModels:\n";
+  for (const pipeline::System* system : pipeline::all_systems()) {
+    std::string name(system->name());
+    name.resize(8, ' ');
+    text += "  " + name + std::string(system->summary()) + "\n";
+  }
+  return text +
+         "\nTrains on the split \"train\", stops by one half of \"valid\" and calibrates the "
+         "interval on the other;\n\"test\" is not looked at. Ctrl-C keeps the last finished epoch "
+         "of the network; --resume goes on.\nThe other models are fitted at once: stopped, they "
+         "begin again.";
 }
 
 }  // namespace
 
 void add_train_command(CLI::App& app, CommonOptions& common) {
   auto flags = std::make_shared<TrainFlags>();
-  CLI::App* command = app.add_subcommand("train", "Train the MMRA network on a bank");
+  CLI::App* command =
+      app.add_subcommand("train", "Train a model on a bank: the MMRA network, or a baseline");
   command->add_option("--bank", flags->request.bank_directory, "The memory bank (a directory)")
       ->required();
   command
@@ -150,15 +211,13 @@ void add_train_command(CLI::App& app, CommonOptions& common) {
                    "Where the model goes (a new directory)")
       ->required();
   add_training_flags(*command, *flags);
-  add_optimisation_flags(*command, *flags);
+  add_network_flags(*command, *flags);
   add_common_flags(*command, common);
-  command->footer(
-      "\nTrains on the split \"train\", stops by one half of \"valid\" and calibrates the interval "
-      "on "
-      "the other;\n\"test\" is not looked at. Ctrl-C keeps the last finished epoch; --resume goes "
-      "on.");
-  command->callback(
-      [flags, &common] { common.run = [flags, &common] { return run_train(*flags, common); }; });
+  command->footer(footer());
+  command->callback([flags, &common] {
+    check_flags_of_model(*flags);
+    common.run = [flags, &common] { return run_train(*flags, common); };
+  });
 }
 
 }  // namespace mmra::app

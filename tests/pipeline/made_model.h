@@ -27,6 +27,15 @@ inline TrainRequest small_request(const std::filesystem::path& directory,
   return request;
 }
 
+/// A baseline on the same bank.
+inline TrainRequest baseline_request(const std::filesystem::path& directory,
+                                     const std::string& system) {
+  TrainRequest request = small_request(directory, system);
+  request.model = system;
+  request.baseline.k = 3;
+  return request;
+}
+
 inline TrainSummary train_silently(const TrainRequest& request) {
   SilentProgress silent;
   return train_model(request, silent);

@@ -2,10 +2,10 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/model/strict_reader.h"
 
 namespace mmra::model {
 namespace {
@@ -36,76 +36,6 @@ void check_number(const std::string& field, double value, double low, double hig
            "from " + std::to_string(low) + (open ? " to below " : " to ") + std::to_string(high));
   }
 }
-
-/// Reads one JSON object key by key; what was not read at the end is an unknown key.
-class StrictReader {
- public:
-  StrictReader(const Json& object, std::string origin) : object_(object), origin_(origin) {
-    if (!object.is_object()) fail("is not a JSON object");
-  }
-
-  void read(const std::string& key, bool& out) {
-    const Json& value = take(key);
-    if (!value.is_boolean()) wrong_type(key, "true or false", value);
-    out = value.get<bool>();
-  }
-  void read(const std::string& key, int& out) { out = integer(key, take(key)); }
-  void read(const std::string& key, std::uint64_t& out) {
-    const Json& value = take(key);
-    if (!value.is_number_unsigned()) wrong_type(key, "a whole number", value);
-    out = value.get<std::uint64_t>();
-  }
-  void read(const std::string& key, double& out) {
-    const Json& value = take(key);
-    if (!value.is_number()) wrong_type(key, "a number", value);
-    out = value.get<double>();
-  }
-  void read(const std::string& key, std::string& out) {
-    const Json& value = take(key);
-    if (!value.is_string()) wrong_type(key, "a string", value);
-    out = value.get<std::string>();
-  }
-  void read(const std::string& key, std::vector<int>& out) {
-    const Json& value = take(key);
-    if (!value.is_array()) wrong_type(key, "a list of whole numbers", value);
-    out.clear();
-    for (const Json& element : value) out.push_back(integer(key, element));
-  }
-  const Json& take(const std::string& key) {
-    const auto found = object_.find(key);
-    if (found == object_.end()) fail("has no key \"" + key + "\"");
-    taken_.insert(key);
-    return *found;
-  }
-  void expect_nothing_else() const {
-    for (const auto& [key, value] : object_.items()) {
-      if (taken_.count(key) == 0) fail("has the unknown key \"" + key + "\"");
-    }
-  }
-  [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ErrorKind::kCorruptData,
-                origin_ + " " + what + "; it must be as `mmra train` wrote it");
-  }
-
- private:
-  int integer(const std::string& key, const Json& value) {
-    if (!value.is_number_integer()) wrong_type(key, "a whole number", value);
-    const auto wide = value.get<std::int64_t>();
-    // Numbers above 2^63 come out negative.
-    const bool wrapped = value.is_number_unsigned() && wide < 0;
-    if (wrapped || wide != static_cast<int>(wide))
-      fail("has a number out of range under \"" + key + "\"");
-    return static_cast<int>(wide);
-  }
-  [[noreturn]] void wrong_type(const std::string& key, const std::string& expected,
-                               const Json& value) const {
-    fail("has " + std::string(value.type_name()) + " under \"" + key + "\", expected " + expected);
-  }
-
-  const Json& object_;
-  std::string origin_;
-  std::set<std::string> taken_;
-};
 
 /// The one list of fields, for reading and writing alike.
 template <typename Config, typename Visitor>

@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "mmra/bank/feature_table.h"
+#include "mmra/core/progress.h"
 
 namespace mmra::model {
 
@@ -46,6 +48,25 @@ class IterativePredictor : public Predictor {
   /// Keeps the present weights as the best so far / makes the best ones the present ones.
   virtual void keep_best() = 0;
   virtual void restore_best() = 0;
+};
+
+/// Rows whose popularity is known.
+struct LabelledBatch {
+  Batch batch;
+  std::vector<float> targets;  ///< log2 popularity, [B]
+};
+
+/// A predictor that is fitted to all rows at once: trees, support vectors, a least-squares fit.
+class FittedPredictor : public Predictor {
+ public:
+  /// Learns from `train` (its instances among it); `stop` (never the rows that calibrate) chooses
+  /// what is not learned: a penalty, a number of trees. Both may be of any size above 0. Throws
+  /// Interrupted soon after `stop_token` asks for it, Error{kInvalidInput} where the rows have
+  /// nothing to learn from.
+  virtual void fit(const LabelledBatch& train, const LabelledBatch& stop,
+                   const std::stop_token& stop_token, ProgressSink& progress) = 0;
+  /// One line on what was found, for people: "lambda 100, chosen on 987 validation rows".
+  [[nodiscard]] virtual std::string describe_fit() const = 0;
 };
 
 }  // namespace mmra::model

@@ -8,8 +8,8 @@
 
 #include "mmra/bank/feature_table.h"
 #include "mmra/core/error.h"
-#include "mmra/model/neural_library.h"
 #include "mmra/pipeline/feature_file.h"
+#include "mmra/pipeline/systems.h"
 
 namespace mmra::pipeline {
 namespace {
@@ -71,11 +71,12 @@ bank::FeatureTable instance_features(const bank::MemoryBank& bank, const bank::B
   return features;
 }
 
-std::shared_future<std::shared_ptr<model::Predictor>> load_beside(std::filesystem::path directory,
+std::shared_future<std::shared_ptr<model::Predictor>> load_beside(const System& system,
+                                                                  std::filesystem::path directory,
                                                                   int num_threads) {
-  const auto load = [directory = std::move(directory),
+  const auto load = [&system, directory = std::move(directory),
                      num_threads]() -> std::shared_ptr<model::Predictor> {
-    return model::load_mmra(directory, num_threads);
+    return system.load(directory, num_threads);
   };
   return std::async(std::launch::async, load).share();
 }
@@ -89,9 +90,12 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
       bank_(bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)),
       schema_(bank_->info().schema),
       card_(load_training_card(model_directory)),
-      config_(model::load_config(model_directory / "config.json")),
+      similarity_scale_(
+          system_of_model(card_.model, model_directory).similarity_scale(model_directory)),
       calibration_(training::load_calibration(model_directory / "calibration.json")),
-      predictor_((check_same_encoders(card_, schema_), load_beside(model_directory, num_threads))),
+      predictor_((check_same_encoders(card_, schema_),
+                  load_beside(system_of_model(card_.model, model_directory), model_directory,
+                              num_threads))),
       encoders_(open_bank_encoders(bank_directory, schema_, precision)),
       table_(bank_->table()),
       sorted_popularity_(sorted_labels(*table_)) {}
@@ -126,7 +130,12 @@ Prediction PredictionEngine::predict(const Query& query, const std::stop_token& 
   prediction.percentile = percentile_of(sorted_popularity_, prediction.popularity);
   prediction.unit = schema_.popularity_unit;
   prediction.horizon = schema_.popularity_horizon;
-  prediction.instances = describe_instances(*bank_, *table_, retrieved, config_.similarity_scale);
+  prediction.instances =
+      describe_instances(*bank_, *table_, retrieved, similarity_scale_.value_or(1.0));
+  prediction.instances_used = similarity_scale_.has_value();
+  if (!prediction.instances_used) {
+    for (Instance& instance : prediction.instances) instance.weight = 0.0;
+  }
   prediction.captions = std::move(encoded.captions);
   prediction.thumbnails = std::move(encoded.thumbnails);
   prediction.warning = std::move(encoded.warning);

@@ -10,7 +10,6 @@
 
 #include "mmra/bank/memory_bank.h"
 #include "mmra/encoders/encoder_set.h"
-#include "mmra/model/mmra_config.h"
 #include "mmra/model/predictor.h"
 #include "mmra/pipeline/model_directory.h"
 #include "mmra/pipeline/query.h"
@@ -29,12 +28,15 @@ struct Prediction {
   std::string unit;
   std::string horizon;
   std::vector<Instance> instances;  ///< with their weights
+  /// False where the model does not look at instances (its weights are then 0): they are shown
+  /// for comparison only.
+  bool instances_used = true;
   std::vector<std::string> captions;
   std::vector<std::vector<std::uint8_t>> thumbnails;
   std::optional<std::string> warning;
 };
 
-/// A bank and a model, opened once for many predictions. The network loads on a thread of its own
+/// A bank and a model, opened once for many predictions. The model loads on a thread of its own
 /// (LibTorch takes half a second) while the first clip is decoded; where it cannot be loaded, every
 /// prediction throws that. Not thread-safe.
 class PredictionEngine {
@@ -52,7 +54,7 @@ class PredictionEngine {
   std::unique_ptr<bank::MemoryBank> bank_;
   bank::BankSchema schema_;
   TrainingCard card_;
-  model::MmraConfig config_;
+  std::optional<double> similarity_scale_;  ///< nothing: the model does not look at instances
   training::Calibration calibration_;
   std::shared_future<std::shared_ptr<model::Predictor>> predictor_;
   encoders::EncoderSet encoders_;

@@ -12,7 +12,7 @@
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/core/fingerprint.h"
-#include "mmra/model/neural_library.h"
+#include "mmra/pipeline/systems.h"
 #include "mmra/retrieval/exact_search.h"
 
 namespace mmra::pipeline {
@@ -137,28 +137,21 @@ void require_rows(std::size_t count, std::size_t minimum, const std::string& spl
                   ": ingest more rows with a popularity");
 }
 
-void set_label_statistics(const std::vector<float>& labels, model::MmraConfig& config) {
-  double sum = 0.0;
-  for (const float label : labels) sum += label;
-  const double mean = sum / static_cast<double>(labels.size());
-  double squares = 0.0;
-  for (const float label : labels) squares += (label - mean) * (label - mean);
-  config.label_mean = mean;
-  const double deviation = std::sqrt(squares / static_cast<double>(labels.size()));
-  config.label_std = deviation > 0.0 ? deviation : 1.0;
-}
-
 /// Identifies data, configuration and options of a run, so that --resume never mixes two.
 std::string fingerprint_run(const TrainRequest& request, const bank::BankInfo& info) {
   const Json identity = {{"generation", info.generation},
                          {"records", info.num_records},
                          {"encoders", info.schema.encoders_fingerprint},
-                         {"config", model::config_to_json(request.config)},
+                         {"config", find_system(request.model).config_text(request)},
                          {"protocol", name_of(request.protocol)},
                          {"batch", request.batch_size},
                          {"patience", request.patience},
                          {"bank", std::filesystem::absolute(request.bank_directory).string()}};
   return fingerprint(identity.dump());
+}
+
+std::filesystem::path checkpoint_directory(const TrainRequest& request) {
+  return request.model_directory / "checkpoint";
 }
 
 void prepare_model_directory(const TrainRequest& request) {
@@ -204,91 +197,141 @@ Json metrics_json(const evaluation::Metrics& metrics) {
 }
 
 void save_metrics(const TrainSummary& summary, const std::filesystem::path& directory) {
-  const Json document = {{"valid", metrics_json(summary.valid)},
-                         {"valid_not_used_for_stopping", metrics_json(summary.calibrated)},
-                         {"best_epoch", summary.history.best_epoch},
-                         {"epochs", summary.history.epochs.size()},
-                         {"seconds", summary.seconds}};
+  Json document = {{"valid", metrics_json(summary.valid)},
+                   {"valid_not_used_for_stopping", metrics_json(summary.calibrated)},
+                   {"seconds", summary.seconds}};
+  if (summary.fit.empty()) {
+    document["best_epoch"] = summary.history.best_epoch;
+    document["epochs"] = summary.history.epochs.size();
+  } else {
+    document["fit"] = summary.fit;
+  }
   write_file_atomically(directory / "metrics.json", document.dump(2) + "\n");
+}
+
+/// The labelled rows of train and valid with their instances, valid also in its halves.
+struct Rows {
+  training::TrainingData data;
+  training::Examples valid;
+  training::Examples calibration;
+};
+
+Rows retrieve_for_training(const LoadedBank& loaded, std::vector<std::int32_t> train_rows,
+                           std::vector<std::int32_t> valid_rows, int k, const TrainRequest& request,
+                           ProgressSink& progress) {
+  const auto retrieve = [&](std::vector<std::int32_t> rows) {
+    return retrieve_for_rows(*loaded.table, std::move(rows), k, request.protocol,
+                             request.num_threads, request.stop);
+  };
+  progress.begin("retrieving", std::nullopt);
+  Rows rows;
+  rows.data.features = &loaded.features;
+  rows.data.train = retrieve(std::move(train_rows));
+  rows.valid = retrieve(std::move(valid_rows));
+  progress.end();
+  const ValidationHalves halves = divide_validation(*loaded.table, rows.valid.rows);
+  select(rows.valid, halves.stop, rows.data.stop);
+  select(rows.valid, halves.calibration, rows.calibration);
+  return rows;
+}
+
+model::LabelledBatch whole(const bank::FeatureTable& features, const training::Examples& examples) {
+  return {{&features, examples.rows, &features, examples.instances.k, examples.instances.rows,
+           examples.instances.similarities},
+          labels_of(features, examples.rows)};
+}
+
+/// Trains `learner` by the way it learns; the summary gets what there is to say about it.
+std::unique_ptr<model::Predictor> learn(Learner learner, const Rows& rows,
+                                        const TrainRequest& request, const bank::BankInfo& info,
+                                        TrainSummary& summary, ProgressSink& progress) {
+  if (auto* fitted = std::get_if<std::unique_ptr<model::FittedPredictor>>(&learner)) {
+    const bank::FeatureTable& features = *rows.data.features;
+    (*fitted)->fit(whole(features, rows.data.train), whole(features, rows.data.stop), request.stop,
+                   progress);
+    summary.fit = (*fitted)->describe_fit();
+    return std::move(*fitted);
+  }
+  auto network = std::get<std::unique_ptr<model::IterativePredictor>>(std::move(learner));
+  training::TrainOptions options;
+  options.max_epochs = request.max_epochs;
+  options.batch_size = request.batch_size;
+  options.patience = request.patience;
+  options.seed = find_system(request.model).seed(request);
+  options.checkpoint_directory = checkpoint_directory(request);
+  options.resume = request.resume;
+  options.run_fingerprint = fingerprint_run(request, info);
+  options.stop = request.stop;
+  summary.history = training::train(*network, rows.data, options, progress);
+  return network;
+}
+
+/// Calibrates the interval, and measures on the validation rows.
+void assess(model::Predictor& predictor, const Rows& rows, double interval_level,
+            TrainSummary& summary) {
+  const bank::FeatureTable& features = *rows.data.features;
+  const auto predict = [&](const training::Examples& examples) {
+    return training::predict_all(predictor, features, features, examples, kPredictBatch);
+  };
+  const std::vector<float> predictions = predict(rows.calibration);
+  const std::vector<float> labels = labels_of(features, rows.calibration.rows);
+  summary.calibration = training::calibrate_conformal(predictions, labels, interval_level);
+  summary.calibrated = evaluation::compute_metrics(predictions, labels);
+  summary.valid =
+      evaluation::compute_metrics(predict(rows.valid), labels_of(features, rows.valid.rows));
+}
+
+TrainingCard make_card(const TrainRequest& request, const bank::BankSchema& schema,
+                       const Rows& rows) {
+  return {request.model,
+          schema.encoders_name,
+          schema.encoders_fingerprint,
+          schema.popularity_unit,
+          schema.popularity_horizon,
+          rows.data.train.instances.k,
+          request.protocol,
+          static_cast<std::int64_t>(rows.data.train.rows.size()),
+          static_cast<std::int64_t>(rows.data.stop.rows.size()),
+          static_cast<std::int64_t>(rows.calibration.rows.size())};
+}
+
+/// training.json last: with it the directory is a model.
+void save_model(const model::Predictor& predictor, const TrainRequest& request,
+                const TrainSummary& summary) {
+  const std::filesystem::path& directory = request.model_directory;
+  predictor.save(directory);
+  copy_encoders(request.bank_directory, directory);
+  training::save_calibration(summary.calibration, directory / "calibration.json");
+  if (summary.fit.empty()) training::write_history(summary.history, directory);
+  save_metrics(summary, directory);
+  save_training_card(summary.card, directory);
+  std::error_code ignored;
+  std::filesystem::remove_all(checkpoint_directory(request), ignored);
 }
 
 }  // namespace
 
 TrainSummary train_model(const TrainRequest& request, ProgressSink& progress) {
   const auto started = std::chrono::steady_clock::now();
+  const System& system = find_system(request.model);
   const LoadedBank loaded = load_bank(request.bank_directory, progress);
-  const bank::BankTable& table = *loaded.table;
-  std::vector<std::int32_t> train_rows = labelled_rows(table, bank::Split::kTrain);
-  std::vector<std::int32_t> valid_rows = labelled_rows(table, bank::Split::kValid);
+  std::vector<std::int32_t> train_rows = labelled_rows(*loaded.table, bank::Split::kTrain);
+  std::vector<std::int32_t> valid_rows = labelled_rows(*loaded.table, bank::Split::kValid);
   require_rows(train_rows.size(), kMinTrainRows, "train");
   require_rows(valid_rows.size(), kMinValidRows, "valid");
+  TrainRequest run = request;
+  system.take_from_bank(run, loaded.info.schema, labels_of(loaded.features, train_rows));
   prepare_model_directory(request);
 
-  TrainRequest run = request;
-  run.config.visual_dim = loaded.info.schema.visual_dim;
-  run.config.text_dim = loaded.info.schema.text_dim;
-  set_label_statistics(labels_of(loaded.features, train_rows), run.config);
-
-  progress.begin("retrieving", std::nullopt);
-  training::TrainingData data;
-  data.features = &loaded.features;
-  data.train = retrieve_for_rows(table, std::move(train_rows), run.config.k, run.protocol,
-                                 run.num_threads, run.stop);
-  const training::Examples valid = retrieve_for_rows(table, std::move(valid_rows), run.config.k,
-                                                     run.protocol, run.num_threads, run.stop);
-  progress.end();
-  const ValidationHalves halves = divide_validation(table, valid.rows);
-  training::Examples calibration;
-  select(valid, halves.stop, data.stop);
-  select(valid, halves.calibration, calibration);
-
-  const auto network = model::make_mmra(run.config, run.num_threads);
-  training::TrainOptions options;
-  options.max_epochs = run.max_epochs;
-  options.batch_size = run.batch_size;
-  options.patience = run.patience;
-  options.seed = run.config.seed;
-  options.checkpoint_directory = run.model_directory / "checkpoint";
-  options.resume = run.resume;
-  options.run_fingerprint = fingerprint_run(run, loaded.info);
-  options.stop = run.stop;
-
+  const Rows rows = retrieve_for_training(loaded, std::move(train_rows), std::move(valid_rows),
+                                          system.num_instances(run), run, progress);
   TrainSummary summary;
-  summary.history = training::train(*network, data, options, progress);
-
-  const auto predict = [&](const training::Examples& examples) {
-    return training::predict_all(*network, loaded.features, loaded.features, examples,
-                                 kPredictBatch);
-  };
-  const std::vector<float> calibration_predictions = predict(calibration);
-  const std::vector<float> calibration_labels = labels_of(loaded.features, calibration.rows);
-  summary.calibration = training::calibrate_conformal(calibration_predictions, calibration_labels,
-                                                      run.interval_level);
-  summary.calibrated = evaluation::compute_metrics(calibration_predictions, calibration_labels);
-  summary.valid =
-      evaluation::compute_metrics(predict(valid), labels_of(loaded.features, valid.rows));
+  const auto predictor = learn(system.make(run), rows, run, loaded.info, summary, progress);
+  assess(*predictor, rows, run.interval_level, summary);
   summary.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-
-  const bank::BankSchema& schema = loaded.info.schema;
-  summary.card = {"mmra",
-                  schema.encoders_name,
-                  schema.encoders_fingerprint,
-                  schema.popularity_unit,
-                  schema.popularity_horizon,
-                  run.config.k,
-                  run.protocol,
-                  static_cast<std::int64_t>(data.train.rows.size()),
-                  static_cast<std::int64_t>(data.stop.rows.size()),
-                  static_cast<std::int64_t>(calibration.rows.size())};
-  network->save(run.model_directory);
-  copy_encoders(run.bank_directory, run.model_directory);
-  training::save_calibration(summary.calibration, run.model_directory / "calibration.json");
-  training::write_history(summary.history, run.model_directory);
-  save_metrics(summary, run.model_directory);
-  save_training_card(summary.card, run.model_directory);
-  std::error_code ignored;
-  std::filesystem::remove_all(options.checkpoint_directory, ignored);
+  summary.card = make_card(run, loaded.info.schema, rows);
+  save_model(*predictor, run, summary);
   return summary;
 }
 
@@ -303,7 +346,8 @@ EvaluationReport evaluate_model(const std::filesystem::path& bank_directory,
       training::load_calibration(model_directory / "calibration.json");
   check_same_encoders(report.card,
                       bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)->info().schema);
-  const auto predictor = model::load_mmra(model_directory, num_threads);
+  const auto predictor =
+      system_of_model(report.card.model, model_directory).load(model_directory, num_threads);
   const LoadedBank loaded = load_bank(bank_directory, progress);
   const bank::BankTable& table = *loaded.table;
 

@@ -4,7 +4,10 @@
 #include <filesystem>
 #include <optional>
 #include <stop_token>
+#include <string>
+#include <vector>
 
+#include "mmra/baselines/baseline_config.h"
 #include "mmra/core/progress.h"
 #include "mmra/evaluation/metrics.h"
 #include "mmra/model/mmra_config.h"
@@ -17,10 +20,13 @@ namespace mmra::pipeline {
 struct TrainRequest {
   std::filesystem::path bank_directory;
   std::filesystem::path model_directory;
-  /// dims and label statistics are filled in from the bank
-  model::MmraConfig config;
+  std::string model = "mmra";  ///< a name of all_systems()
+  // Of these the one that `model` names counts; what the bank decides (dimensions, label
+  // statistics) is filled in from it.
+  model::MmraConfig config;            ///< mmra
+  baselines::BaselineConfig baseline;  ///< svr, hyfea, ridge, knn, mean; its kind follows `model`
   Protocol protocol = Protocol::kHonest;
-  int max_epochs = 0;
+  int max_epochs = 0;  ///< this and the next two: of what learns in epochs
   int batch_size = 0;
   int patience = 0;
   double interval_level = 0.8;
@@ -30,7 +36,8 @@ struct TrainRequest {
 };
 
 struct TrainSummary {
-  training::TrainingHistory history;
+  training::TrainingHistory history;  ///< empty where the model is fitted at once
+  std::string fit;                    ///< one line on what was found, where it is fitted at once
   training::Calibration calibration;
   evaluation::Metrics valid;       ///< the whole validation split
   evaluation::Metrics calibrated;  ///< the half of it that did not stop the training
@@ -38,12 +45,13 @@ struct TrainSummary {
   double seconds = 0.0;
 };
 
-/// Bank → model directory: retrieves for every labelled row once, trains the network, calibrates
-/// the interval on the validation rows that did not stop the training, and writes config.json,
-/// model.safetensors, encoders/, calibration.json, metrics.json, history.csv, history.svg and
-/// training.json. Validation rows are divided in halves by a seeded hash of their ids. Throws
-/// Error{kInvalidInput} where the bank has too few labelled rows, or the directory holds another
-/// run; Interrupted when stopped (the checkpoint stays, `resume` goes on from it).
+/// Bank → model directory: retrieves for every labelled row once, trains the model, calibrates the
+/// interval on the validation rows that did not stop the training, and writes config.json, the
+/// weights, encoders/, calibration.json, metrics.json, training.json and, of what learns in epochs,
+/// history.csv and history.svg. Validation rows are divided in halves by a seeded hash of their
+/// ids. Throws Error{kInvalidInput} where there is no such model, the bank has too few labelled
+/// rows, or the directory holds another run; Interrupted when stopped (the checkpoint of what
+/// learns in epochs stays, `resume` goes on from it).
 TrainSummary train_model(const TrainRequest& request, ProgressSink& progress);
 
 struct EvaluationReport {

@@ -1,0 +1,162 @@
+#include "mmra/pipeline/systems.h"
+
+#include <array>
+#include <cmath>
+#include <numeric>
+
+#include "mmra/baselines/baseline.h"
+#include "mmra/core/error.h"
+#include "mmra/model/mmra_config.h"
+#include "mmra/model/neural_library.h"
+#include "mmra/pipeline/train.h"
+
+namespace mmra::pipeline {
+namespace {
+
+constexpr char kConfigFile[] = "config.json";
+
+double mean_of(const std::vector<float>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+/// 1 where all are equal, so that it can be divided by.
+double deviation_of(const std::vector<float>& values, double mean) {
+  double squares = 0.0;
+  for (const float value : values) squares += (value - mean) * (value - mean);
+  const double deviation = std::sqrt(squares / static_cast<double>(values.size()));
+  return deviation > 0.0 ? deviation : 1.0;
+}
+
+class Mmra final : public System {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "mmra"; }
+  [[nodiscard]] std::string_view summary() const override {
+    return "the paper's retrieval-augmented network";
+  }
+  void take_from_bank(TrainRequest& request, const bank::BankSchema& schema,
+                      const std::vector<float>& train_labels) const override {
+    request.config.visual_dim = schema.visual_dim;
+    request.config.text_dim = schema.text_dim;
+    request.config.label_mean = mean_of(train_labels);
+    request.config.label_std = deviation_of(train_labels, request.config.label_mean);
+  }
+  [[nodiscard]] int num_instances(const TrainRequest& request) const override {
+    return request.config.k;
+  }
+  [[nodiscard]] std::uint64_t seed(const TrainRequest& request) const override {
+    return request.config.seed;
+  }
+  [[nodiscard]] std::string config_text(const TrainRequest& request) const override {
+    return model::config_to_json(request.config);
+  }
+  [[nodiscard]] Learner make(const TrainRequest& request) const override {
+    return model::make_mmra(request.config, request.num_threads);
+  }
+  [[nodiscard]] std::unique_ptr<model::Predictor> load(const std::filesystem::path& directory,
+                                                       int num_threads) const override {
+    return model::load_mmra(directory, num_threads);
+  }
+  [[nodiscard]] std::optional<double> similarity_scale(
+      const std::filesystem::path& directory) const override {
+    const model::MmraConfig config = model::load_config(directory / kConfigFile);
+    if (config.without.retrieval) return std::nullopt;
+    return config.similarity_scale;
+  }
+};
+
+class Baseline final : public System {
+ public:
+  Baseline(baselines::Kind kind, std::string_view summary) : kind_(kind), summary_(summary) {}
+
+  [[nodiscard]] std::string_view name() const override { return baselines::name_of(kind_); }
+  [[nodiscard]] std::string_view summary() const override { return summary_; }
+  void take_from_bank(TrainRequest& request, const bank::BankSchema& schema,
+                      const std::vector<float>& /*train_labels*/) const override {
+    request.baseline.kind = kind_;
+    request.baseline.visual_dim = schema.visual_dim;
+    request.baseline.text_dim = schema.text_dim;
+  }
+  [[nodiscard]] int num_instances(const TrainRequest& request) const override {
+    return request.baseline.k;
+  }
+  [[nodiscard]] std::uint64_t seed(const TrainRequest& request) const override {
+    return request.baseline.seed;
+  }
+  [[nodiscard]] std::string config_text(const TrainRequest& request) const override {
+    return baselines::config_to_json(request.baseline);
+  }
+  [[nodiscard]] Learner make(const TrainRequest& request) const override {
+    return baselines::make_baseline(request.baseline, request.num_threads);
+  }
+  [[nodiscard]] std::unique_ptr<model::Predictor> load(const std::filesystem::path& directory,
+                                                       int num_threads) const override {
+    (void)load_own_config(directory);
+    return baselines::load_baseline(directory, num_threads);
+  }
+  [[nodiscard]] std::optional<double> similarity_scale(
+      const std::filesystem::path& directory) const override {
+    const baselines::BaselineConfig config = load_own_config(directory);
+    if (!baselines::uses_instances(config.kind)) return std::nullopt;
+    return config.similarity_scale;
+  }
+
+ private:
+  /// training.json and config.json must speak of one model.
+  [[nodiscard]] baselines::BaselineConfig load_own_config(
+      const std::filesystem::path& directory) const {
+    baselines::BaselineConfig config = baselines::load_config(directory / kConfigFile);
+    if (config.kind == kind_) return config;
+    throw Error(ErrorKind::kCorruptData,
+                (directory / kConfigFile).string() + " is of the model \"" +
+                    std::string(baselines::name_of(config.kind)) + "\", expected \"" +
+                    std::string(name()) + "\" as training.json says; train the model again");
+  }
+
+  baselines::Kind kind_;
+  std::string_view summary_;
+};
+
+const System* find(std::string_view name) {
+  for (const System* system : all_systems()) {
+    if (system->name() == name) return system;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::span<const System* const> all_systems() {
+  using baselines::Kind;
+  static const Mmra kMmra;
+  static const Baseline kSvr(Kind::kSvr, "support vectors with an RBF kernel (libsvm)");
+  static const Baseline kHyfea(Kind::kHyfea, "gradient-boosted trees (XGBoost)");
+  static const Baseline kRidge(Kind::kRidge, "a linear model of the same features");
+  static const Baseline kKnn(Kind::kKnn, "the weighted mean of the k instances' labels");
+  static const Baseline kMean(Kind::kMean, "the mean of the train labels");
+  static const std::array<const System*, 6> kSystems = {&kMmra,  &kSvr, &kHyfea,
+                                                        &kRidge, &kKnn, &kMean};
+  return kSystems;
+}
+
+std::string names_of_systems() {
+  std::string names;
+  for (const System* system : all_systems()) {
+    names += (names.empty() ? "" : ", ") + std::string(system->name());
+  }
+  return names;
+}
+
+const System& find_system(std::string_view name) {
+  if (const System* system = find(name); system != nullptr) return *system;
+  throw Error(ErrorKind::kInvalidInput,
+              "there is no model \"" + std::string(name) + "\"; there are " + names_of_systems());
+}
+
+const System& system_of_model(std::string_view name, const std::filesystem::path& model_directory) {
+  if (const System* system = find(name); system != nullptr) return *system;
+  throw Error(ErrorKind::kUnsupported, model_directory.string() + " holds a model \"" +
+                                           std::string(name) + "\"; this program knows " +
+                                           names_of_systems());
+}
+
+}  // namespace mmra::pipeline

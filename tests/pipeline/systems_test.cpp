@@ -1,0 +1,182 @@
+// Every system that needs no network, through training, evaluation and prediction; what the network
+// does there is in train_test, evaluate_test and predict_test.
+#include "mmra/pipeline/systems.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "expect_error.h"
+#include "made_model.h"
+#include "mmra/core/error.h"
+#include "mmra/pipeline/predict.h"
+#include "test_files.h"
+
+namespace mmra::pipeline::testing {
+namespace {
+
+using mmra::testing::expect_error;
+using mmra::testing::TemporaryDirectory;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+TEST(Systems, HaveNamesOfTheirOwnAndTheNetworkFirst) {
+  EXPECT_EQ(names_of_systems(), "mmra, svr, hyfea, ridge, knn, mean");
+  for (const System* system : all_systems()) {
+    EXPECT_EQ(&find_system(system->name()), system);
+    EXPECT_FALSE(system->summary().empty());
+  }
+  expect_error(ErrorKind::kInvalidInput, "no model \"magic\"; there are mmra, svr",
+               [] { (void)find_system("magic"); });
+}
+
+class Baselines : public ::testing::TestWithParam<const char*> {
+ protected:
+  /// 80 rows: every third has one of three videos, every fourth of the others no title.
+  static void SetUpTestSuite() {
+    directory_ = new TemporaryDirectory;
+    for (const int shade : {20, 120, 220}) {
+      write_clip(*directory_ / (std::to_string(shade) + ".mp4"), shade);
+    }
+    const auto video = [](int row) -> std::string {
+      if (row < 0) return ",video";
+      return row % 3 == 0 ? "," + std::to_string(20 + row % 9 / 3 * 100) + ".mp4" : ",";
+    };
+    IngestOptions options;
+    options.num_frames = 2;
+    options.popularity_unit = "likes";
+    (void)ingest_text(directory_->path(), made_manifest(80, video) + "mute,,,test,20.mp4\n",
+                      options);
+  }
+  static void TearDownTestSuite() { delete directory_; }
+
+  void SetUp() override {
+    request_ = baseline_request(directory_->path(), GetParam());
+    std::filesystem::remove_all(request_.model_directory);
+  }
+  [[nodiscard]] EvaluationReport evaluate() const {
+    return evaluate_silently(directory_->path(), bank::Split::kTest, GetParam());
+  }
+
+  static TemporaryDirectory* directory_;
+  TrainRequest request_;
+};
+
+TemporaryDirectory* Baselines::directory_ = nullptr;
+
+TEST_P(Baselines, TrainEvaluateAndSayWhatTheyAre) {
+  const TrainSummary summary = train_silently(request_);
+  EXPECT_FALSE(summary.fit.empty());
+  EXPECT_TRUE(summary.history.epochs.empty());
+  EXPECT_EQ(summary.valid.n, 16U);
+  EXPECT_EQ(summary.calibration.num_rows, 8);
+  const TrainingCard card = load_training_card(request_.model_directory);
+  EXPECT_EQ(card.model, GetParam());
+  EXPECT_EQ(card.k, 3);
+  EXPECT_EQ(card.num_train, 48);
+  const auto config = nlohmann::json::parse(read_file(request_.model_directory / "config.json"));
+  EXPECT_EQ(config["model"], GetParam());
+  EXPECT_EQ(config["visual_dim"], 192);
+  EXPECT_FALSE(std::filesystem::exists(request_.model_directory / "history.csv"));
+  const auto metrics = nlohmann::json::parse(read_file(request_.model_directory / "metrics.json"));
+  EXPECT_EQ(metrics["fit"], summary.fit);
+
+  const EvaluationReport report = evaluate();
+  EXPECT_EQ(report.metrics.n, 16U);
+  EXPECT_EQ(report.card.model, GetParam());
+  for (const float prediction : report.predictions) EXPECT_TRUE(std::isfinite(prediction));
+  expect_error(ErrorKind::kInvalidInput, "finished model", [&] { (void)train_silently(request_); });
+}
+
+TEST_P(Baselines, PredictWhatIsAskedWithAnIntervalAndInstances) {
+  (void)train_silently(request_);
+  PredictionEngine engine(*directory_ / "bank", request_.model_directory, 1);
+  Query title;
+  title.title = "red boat";
+  Query video;
+  video.video = *directory_ / "120.mp4";
+  Query record;
+  record.id = "mute";
+  for (const Query& query : {title, video, record}) {
+    const Prediction prediction = engine.predict(query, {});
+    EXPECT_TRUE(std::isfinite(prediction.popularity));
+    EXPECT_LE(prediction.interval_low, prediction.popularity);
+    EXPECT_GE(prediction.interval_high, prediction.popularity);
+    EXPECT_THAT(prediction.instances, SizeIs(3));
+    const bool uses = std::string(GetParam()) == "knn";
+    EXPECT_EQ(prediction.instances_used, uses);
+    double sum = 0.0;
+    for (const Instance& instance : prediction.instances) sum += instance.weight;
+    EXPECT_NEAR(sum, uses ? 1.0 : 0.0, 1e-9);
+  }
+}
+
+TEST_P(Baselines, APredictionIsThatOfTheEvaluation) {
+  (void)train_silently(request_);
+  if (std::string(GetParam()) == "knn") {
+    GTEST_SKIP()
+        << "a deployed model retrieves from all labelled records, an evaluation from train";
+  }
+  const EvaluationReport report = evaluate();
+  PredictionEngine engine(*directory_ / "bank", request_.model_directory, 1);
+  for (std::size_t i = 0; i < report.ids.size(); i += 5) {
+    Query query;
+    query.id = report.ids[i];
+    EXPECT_FLOAT_EQ(static_cast<float>(engine.predict(query, {}).log2_popularity),
+                    report.predictions[i]);
+  }
+}
+
+TEST_P(Baselines, AStoppedTrainingLeavesRoomForTheNext) {
+  std::stop_source stop;
+  stop.request_stop();
+  request_.stop = stop.get_token();
+  EXPECT_THROW((void)train_silently(request_), Interrupted);
+  EXPECT_FALSE(std::filesystem::exists(request_.model_directory / "training.json"));
+  request_.stop = {};
+  EXPECT_NO_THROW((void)train_silently(request_));
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Baselines,
+                         ::testing::Values("svr", "hyfea", "ridge", "knn", "mean"),
+                         [](const auto& test) { return std::string(test.param); });
+
+TEST(UnknownSystem, IsOneClearLineInEveryUse) {
+  const TemporaryDirectory directory;
+  make_bank_with_visual_tokens(directory.path(), 80, 4);
+  TrainRequest request = baseline_request(directory.path(), "mean");
+  (void)train_silently(request);
+  const auto file = request.model_directory / "training.json";
+  std::string card = read_file(file);
+  card.replace(card.find("\"mean\""), 6, "\"magic\"");
+  write_file_atomically(file, card);
+  const std::string part = "holds a model \"magic\"; this program knows mmra, svr";
+  expect_error(ErrorKind::kUnsupported, part,
+               [&] { (void)evaluate_silently(directory.path(), bank::Split::kTest, "mean"); });
+  expect_error(ErrorKind::kUnsupported, part, [&] {
+    const PredictionEngine engine(directory / "bank", request.model_directory, 1);
+  });
+  request = baseline_request(directory.path(), "magic");
+  expect_error(ErrorKind::kInvalidInput, "no model \"magic\"",
+               [&] { (void)train_silently(request); });
+  EXPECT_FALSE(std::filesystem::exists(request.model_directory));
+}
+
+TEST(MixedUpModel, IsRefused) {
+  const TemporaryDirectory directory;
+  make_bank_with_visual_tokens(directory.path(), 80, 4);
+  const TrainRequest mean = baseline_request(directory.path(), "mean");
+  (void)train_silently(mean);
+  const auto file = mean.model_directory / "training.json";
+  std::string card = read_file(file);
+  card.replace(card.find("\"mean\""), 6, "\"svr\"");
+  write_file_atomically(file, card);
+  expect_error(ErrorKind::kCorruptData, "is of the model \"mean\", expected \"svr\"",
+               [&] { (void)evaluate_silently(directory.path(), bank::Split::kTest, "mean"); });
+}
+
+}  // namespace
+}  // namespace mmra::pipeline::testing
