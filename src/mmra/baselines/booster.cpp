@@ -35,6 +35,7 @@ void* make_rows(const FeatureMatrix& rows, int num_threads) {
 
 void* make_booster(const std::vector<const TreeRows*>& known) {
   std::vector<DMatrixHandle> handles;
+  handles.reserve(known.size());
   for (const TreeRows* rows : known) handles.push_back(rows->handle());
   BoosterHandle handle = nullptr;
   require(XGBoosterCreate(handles.data(), handles.size(), &handle), "make its trees");

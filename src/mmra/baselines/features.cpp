@@ -61,6 +61,12 @@ FeatureMatrix flattened_features(const model::Batch& batch, const BaselineConfig
   return matrix;
 }
 
+std::size_t pooled_width(const BaselineConfig& config) {
+  const int visual = config.without_visual ? 0 : config.visual_dim;
+  const int text = config.without_text ? 0 : config.text_dim;
+  return static_cast<std::size_t>(visual) + static_cast<std::size_t>(text);
+}
+
 FeatureMatrix pooled_features(const model::Batch& batch, const BaselineConfig& config) {
   return flattened_features(batch, config, /*num_frames=*/1);
 }

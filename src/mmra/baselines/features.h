@@ -23,6 +23,9 @@ struct FeatureMatrix {
   }
 };
 
+/// Features of a row of pooled_features.
+[[nodiscard]] std::size_t pooled_width(const BaselineConfig& config);
+
 /// What SVR and ridge see of a row: [its first frame (d_v) | the mean of its text tokens (d_t)],
 /// the parts that `config` has. A row without video or title has NaN there. Throws
 /// Error{kInvalidInput} where the table has other dimensions than `config`, or nothing is left.

@@ -70,11 +70,6 @@ std::vector<float> linear(const FeatureMatrix& matrix, const std::vector<float>&
   return values;
 }
 
-std::size_t pooled_width(const BaselineConfig& config) {
-  return static_cast<std::size_t>((config.without_visual ? 0 : config.visual_dim) +
-                                  (config.without_text ? 0 : config.text_dim));
-}
-
 }  // namespace
 
 Ridge::Ridge(BaselineConfig config, const std::filesystem::path& directory)

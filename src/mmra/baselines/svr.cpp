@@ -15,8 +15,7 @@ constexpr char kModelFile[] = "model.svm";
 
 Svr::Svr(BaselineConfig config, const std::filesystem::path& directory, int num_threads)
     : config_(std::move(config)), num_threads_(num_threads) {
-  const auto width = static_cast<std::size_t>((config_.without_visual ? 0 : config_.visual_dim) +
-                                              (config_.without_text ? 0 : config_.text_dim));
+  const std::size_t width = pooled_width(config_);
   scaler_ = Scaler::read(SafetensorsFile(directory / kScalerFile), width);
   const std::filesystem::path file = directory / kModelFile;
   svm_file_ = read_file(file);
