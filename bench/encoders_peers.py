@@ -2,7 +2,7 @@
 """Our pretrained encoders beside others' at the same sizes, in turns; prints a table of ratios.
 
 Usage: python3 bench/encoders_peers.py BENCH_ENCODERS [--rounds N] [--threads N] [--case NAME ...]
-                                       [--peer NAME ...] [--precision f32|bf16|auto]
+                                       [--peer NAME ...] [--precision f32|bf16|auto] [--processor-time]
 
 BENCH_ENCODERS is build/release/bin/bench_encoders. Peers, all float32, random weights, as many threads:
   hf           transformers, eager (needs torch, transformers)
@@ -10,7 +10,7 @@ BENCH_ENCODERS is build/release/bin/bench_encoders. Peers, all float32, random w
   openvino     the same file (needs openvino)
   ctranslate2  texts alone (needs ctranslate2 and safetensors)
 One that is not installed or fails is named below the table. OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are
-unset for all. Every program holds its model ready and makes one pass when told; a round is one pass of
+unset for all. --processor-time: on a machine that is not quiet, with --threads 1. Every program holds its model ready and makes one pass when told; a round is one pass of
 each. Quoted: medians, and the median over rounds of (their seconds / our seconds).
 """
 
@@ -139,16 +139,16 @@ def open_ctranslate2(case, threads, directory):
     return lambda: encoder.forward_batch(ids)
 
 
-def worker(peer, case, threads):
+def worker(peer, case, threads, clock):
     """Answers every line of input with the seconds of one pass."""
     with tempfile.TemporaryDirectory() as directory:
         one_pass = globals()["open_" + peer](case, threads, directory)
         one_pass()
         print("ready", flush=True)
         for _ in sys.stdin:
-            start = time.perf_counter()
+            start = clock()
             one_pass()
-            print(f"{time.perf_counter() - start:.6f}", flush=True)
+            print(f"{clock() - start:.6f}", flush=True)
 
 
 class Runner:
@@ -186,6 +186,7 @@ def versions_of(peer):
 
 def run_case(case, arguments, environment, failures):
     common = ["--threads", str(arguments.threads)]
+    common += ["--processor-time"] if arguments.processor_time else []
     runners = {"ours": Runner([arguments.bench, "--serve", case, "--precision",
                                arguments.precision, *common], environment)}
     for peer in arguments.peer:
@@ -214,17 +215,20 @@ def main():
     parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--peer", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--precision", choices=("f32", "bf16", "auto"), default="f32")
+    parser.add_argument("--processor-time", action="store_true")
     parser.add_argument("--worker", choices=PEERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        worker(arguments.worker, arguments.case[0], arguments.threads)
+        worker(arguments.worker, arguments.case[0], arguments.threads,
+               time.process_time if arguments.processor_time else time.perf_counter)
         return
     if not arguments.bench:
         parser.error("BENCH_ENCODERS is missing")
     environment = {k: v for k, v in os.environ.items()
                    if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
     environment["OMP_NUM_THREADS"] = str(arguments.threads)
-    print(f"{arguments.threads} threads, {arguments.rounds} rounds, ours in {arguments.precision}; "
+    print(f"{arguments.threads} threads, {arguments.rounds} rounds, ours in {arguments.precision}"
+          + (", processor time; " if arguments.processor_time else "; ")
           + "; ".join(versions_of(peer) for peer in arguments.peer) + "\n")
     print("| case   | program     | median     | best       | their seconds / ours |")
     print("| ------ | ----------- | ---------- | ---------- | ----- |")
