@@ -125,8 +125,8 @@ TEST_F(Artefact, NamesKindsAndVersionsThatItDoesNotKnow) {
   const std::string json = read_file(json_);
   overwrite(json_, replaced(json, "\"version\": 1", "\"version\": 99"));
   expect_refused(ErrorKind::kUnsupported, "version 99, this build reads version 1");
-  overwrite(json_, replaced(json, "\"builtin\",", "\"pretrained\","));
-  expect_refused(ErrorKind::kUnsupported, "\"pretrained\"");
+  overwrite(json_, replaced(json, "\"builtin\",", "\"foreign\","));
+  expect_refused(ErrorKind::kUnsupported, "\"foreign\"");
 }
 
 TEST_F(Artefact, NoByteOfTheDescriptionCanBreakTheReader) {

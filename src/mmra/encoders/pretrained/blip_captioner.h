@@ -50,8 +50,7 @@ class BlipCaptioner {
   [[nodiscard]] std::size_t batch_size() const;
 
   /// One caption a frame; frames of many clips may be given at once. Throws Interrupted between
-  /// batches when asked to stop, Error{kInvalidInput}
-  /// where a frame's bytes do not fit its size.
+  /// batches when asked to stop, Error{kInvalidInput} where a frame's bytes do not fit its size.
   [[nodiscard]] std::vector<std::string> caption(std::span<const media::Frame* const> frames,
                                                  const EncodeOptions& how = {}) const;
 
