@@ -153,6 +153,24 @@ TEST_F(PretrainedSet, ATokenizerOfAnotherModelIsRefused) {
                [&] { open().load(); });
 }
 
+TEST_F(PretrainedSet, CaptionsBecomePartOfTheRetrievalVector) {
+  fs::copy(fs::path(MMRA_GOLDEN_DIR) / "pretrained/blip", set() / "captioner",
+           fs::copy_options::recursive);
+  const EncoderSet encoders = open();
+  const std::vector<media::Frame> still{clip_[0], clip_[0], clip_[2]};
+  const Encoding encoding = encoders.encode(still, "a red ball");
+  ASSERT_EQ(encoding.captions.size(), 3U);
+  EXPECT_EQ(encoding.captions[0], encoding.captions[1]);
+  const Encoding title_only = encoders.encode({}, "a red ball");
+  EXPECT_TRUE(title_only.captions.empty());
+  EXPECT_LT(dot(encoding.retrieval_vector, title_only.retrieval_vector), 0.99999);
+  const Encoding video_only = encoders.encode(still, "");
+  EXPECT_NEAR(dot(video_only.retrieval_vector, video_only.retrieval_vector), 1.0, 1e-5);
+
+  const std::vector<EncoderInput> items{{clip_, "a cake"}, {still, "a red ball"}};
+  EXPECT_EQ(encoders.encode(items, {2})[1].captions, encoding.captions);
+}
+
 TEST(JoinPrompt, HasEachCaptionOnceAndTheTitleLast) {
   const std::vector<std::string> captions = {"a man", "a man", "a boat", "", "a man"};
   EXPECT_EQ(join_prompt({captions, "my day"}), "a man. a boat. my day");
