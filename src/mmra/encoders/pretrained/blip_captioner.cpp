@@ -1,7 +1,5 @@
 #include "mmra/encoders/pretrained/blip_captioner.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -10,6 +8,7 @@
 #include "mmra/encoders/pretrained/blip_text_decoder.h"
 #include "mmra/encoders/pretrained/generation_config.h"
 #include "mmra/encoders/pretrained/image_processor.h"
+#include "mmra/encoders/pretrained/parallel_rows.h"
 #include "mmra/encoders/pretrained/vision_transformer.h"
 #include "mmra/text/word_piece.h"
 
@@ -73,7 +72,7 @@ struct BlipCaptioner::Model {
 
   [[nodiscard]] std::vector<std::vector<std::int32_t>> generate_ids(std::span<const float> images,
                                                                     int num_threads) const {
-    omp_set_num_threads(std::max(1, num_threads));
+    use_parallel_threads(num_threads);
     const Matrix states = vision.hidden_states(images);
     const auto num_images =
         static_cast<std::int64_t>(images.size()) / vision.config().image_floats();

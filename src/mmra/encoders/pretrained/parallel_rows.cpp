@@ -19,6 +19,10 @@ void parallel_rows(std::int64_t count, std::int64_t grain,
 }
 
 int parallel_threads() noexcept { return omp_in_parallel() != 0 ? 1 : omp_get_max_threads(); }
+
+void use_parallel_threads(int num_threads) noexcept {
+  omp_set_num_threads(num_threads > 1 ? num_threads : 1);
+}
 #else
 // The fuzz targets' compiler has no OpenMP runtime.
 void parallel_rows(std::int64_t count, std::int64_t /*grain*/,
@@ -27,6 +31,8 @@ void parallel_rows(std::int64_t count, std::int64_t /*grain*/,
 }
 
 int parallel_threads() noexcept { return 1; }
+
+void use_parallel_threads(int /*num_threads*/) noexcept {}
 #endif
 
 }  // namespace mmra::encoders

@@ -22,4 +22,8 @@ void parallel_rows(std::int64_t count, std::int64_t grain,
 /// How many threads parallel_rows() would use when called here.
 [[nodiscard]] int parallel_threads() noexcept;
 
+/// How many threads products and parallel_rows() use from here on when called by this thread; one
+/// where `num_threads` is smaller.
+void use_parallel_threads(int num_threads) noexcept;
+
 }  // namespace mmra::encoders

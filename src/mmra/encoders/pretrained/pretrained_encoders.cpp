@@ -1,7 +1,5 @@
 #include "mmra/encoders/pretrained/pretrained_encoders.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -10,6 +8,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/threads.h"
+#include "mmra/encoders/pretrained/parallel_rows.h"
 
 namespace mmra::encoders {
 namespace {
@@ -23,11 +22,6 @@ constexpr std::size_t kImagesPerBatch = 16;
 /// they could see, and ten of them are 62 MB.
 constexpr int kMaxFrameSidePx = 1920;
 constexpr int kItemsPerBatch = 64;
-
-/// oneDNN's and our loops' threads, which are the calling thread's setting.
-void use_threads(const EncodeOptions& options) {
-  omp_set_num_threads(std::max(1, options.num_threads));
-}
 
 void check_stop(const EncodeOptions& options) {
   if (options.stop.stop_requested()) throw Interrupted();
@@ -55,7 +49,7 @@ int max_tokens(const Bert& bert, const hub::PartSettings& settings) {
 template <typename Body>
 void for_batches(const std::vector<TokenIds>& texts, const EncodeOptions& options,
                  const Body& body) {
-  use_threads(options);
+  use_parallel_threads(options.num_threads);
   for (std::size_t begin = 0; begin < texts.size();) {
     check_stop(options);
     std::size_t end = begin;
@@ -216,7 +210,7 @@ std::vector<TokenMatrix> PretrainedVisualEncoder::encode_clips(std::span<const C
                                 std::span(images).subspan(i * num_floats, num_floats));
       }
     });
-    use_threads(options);
+    use_parallel_threads(options.num_threads);
     const std::vector<float> batch = model.transformer.class_states(images);
     states.insert(states.end(), batch.begin(), batch.end());
   }
