@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -108,6 +109,112 @@ TEST_P(NeuralBaselineNetwork, PredictsEachRowAsIfItWereAlone) {
     EXPECT_GT(largest, 0.01 * spread);
   } else {
     EXPECT_LT(largest, 1e-9 * spread);
+  }
+}
+
+std::map<std::string, at::Tensor> weights_by_name(Network& network) {
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, value] : network.parameters().all()) weights[name] = value.detach();
+  return weights;
+}
+
+at::Tensor stored(const bank::TokenView& view) {
+  at::Tensor values = at::empty({view.num_tokens, view.dim}, at::kDouble);
+  for (std::int64_t i = 0; i < values.numel(); ++i) {
+    values.data_ptr<double>()[i] = half_to_float(view.values[static_cast<std::size_t>(i)]);
+  }
+  return values;
+}
+
+/// The paper's CBAN once more, frame by frame and word by word.
+at::Tensor cban_of_row(std::map<std::string, at::Tensor>& w, const at::Tensor& frames,
+                       const at::Tensor& words) {
+  const auto layer = [&](const std::string& name, const at::Tensor& x) {
+    return at::mv(w.at(name + ".weight"), x) + w.at(name + ".bias");
+  };
+  std::vector<at::Tensor> v;
+  std::vector<at::Tensor> t;
+  for (std::int64_t i = 0; i < frames.size(0); ++i) v.push_back(layer("input_visual", frames[i]));
+  for (std::int64_t j = 0; j < words.size(0); ++j) t.push_back(layer("input_text", words[j]));
+  const auto score = [&](std::size_t i, std::size_t j) {
+    return at::dot(w.at("score.combine"),
+                   at::tanh(layer("score_visual", v[i]) + layer("score_text", t[j])))
+        .item<double>();
+  };
+  /// Σ softmax(sign · s) x.
+  const auto attended = [](const std::vector<double>& s, const std::vector<at::Tensor>& x,
+                           double sign) {
+    double total = 0.0;
+    for (const double each : s) total += std::exp(sign * each);
+    at::Tensor sum = at::zeros_like(x[0]);
+    for (std::size_t i = 0; i < x.size(); ++i) sum += std::exp(sign * s[i]) / total * x[i];
+    return sum;
+  };
+  const auto pooled = [&](const std::string& name, const std::vector<at::Tensor>& own,
+                          const std::vector<at::Tensor>& other, bool own_first) {
+    std::vector<at::Tensor> fused;
+    std::vector<double> weights;
+    double total = 0.0;
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      std::vector<double> s;
+      for (std::size_t j = 0; j < other.size(); ++j) {
+        s.push_back(own_first ? score(i, j) : score(j, i));
+      }
+      const at::Tensor seen = at::tanh(
+          layer("attended_" + name, at::cat({attended(s, other, 1.0), attended(s, other, -1.0)})));
+      fused.push_back(at::tanh(layer("fuse_" + name, at::cat({own[i], seen}))));
+      const at::Tensor hidden = at::tanh(layer("pool_" + name + ".hidden", fused.back()));
+      weights.push_back(
+          std::exp(at::mv(w.at("pool_" + name + ".score.weight"), hidden).item<double>()));
+      total += weights.back();
+    }
+    at::Tensor sum = at::zeros_like(fused[0]);
+    for (std::size_t i = 0; i < fused.size(); ++i) sum += weights[i] / total * fused[i];
+    return sum;
+  };
+  return layer("predict", at::cat({pooled("visual", v, t, true), pooled("text", t, v, false)}));
+}
+
+TEST(Cban, IsWhatItsPaperMeans) {
+  NeuralBaselineConfig config;
+  config.kind = NeuralBaseline::kCban;
+  config.visual_dim = 4;
+  config.text_dim = 5;
+  config.width = 6;
+  const auto network = make_baseline_network(config, at::kDouble);
+  auto weights = weights_by_name(*network);
+  weights.at("score.combine").mul_(5.0);  // so that attention is not even
+  const bank::FeatureTable table = made_table(12, 4, 5, 4, 4, 1);
+  const Batch batch = made_batch(table, 9, 1, 2);
+  const at::NoGradGuard no_grad;
+  const at::Tensor output = network->forward(batch, nullptr);
+  for (const std::int64_t row : {0, 1, 2, 3, 5, 7, 8}) {
+    const auto index = static_cast<std::size_t>(row);
+    const at::Tensor expected =
+        cban_of_row(weights, stored(table.visual_tokens(index)), stored(table.text_tokens(index)));
+    EXPECT_NEAR(output[row].item<double>(), expected.item<double>(), 1e-12) << "row " << row;
+  }
+}
+
+/// In the paper variant no weight of a modality counts for a row that lacks it.
+TEST(VariationalNetworks, LeaveOutTheExpertThatARowLacks) {
+  for (const NeuralBaseline kind : {NeuralBaseline::kMassl, NeuralBaseline::kHmmved}) {
+    NeuralBaselineConfig config;
+    config.kind = kind;
+    config.visual_dim = 4;
+    config.text_dim = 5;
+    const auto network = make_baseline_network(config, at::kDouble);
+    const bank::FeatureTable table = made_table(12, 4, 5, 4, 4, 1);
+    const Batch batch = made_batch(table, 9, 1, 2);  // query 4 has no video, 6 no title
+    const at::NoGradGuard no_grad;
+    const at::Tensor before = network->forward(batch, nullptr);
+    for (const auto& [name, value] : weights_by_name(*network)) {
+      if (name.find("visual") == 0) value.mul_(-1.5);
+    }
+    const at::Tensor change = (network->forward(batch, nullptr) - before).abs();
+    EXPECT_EQ(change[4].item<double>(), 0.0);
+    EXPECT_GT(change[6].item<double>(), 0.0);
+    EXPECT_GT(change[0].item<double>(), 0.0);
   }
 }
 
