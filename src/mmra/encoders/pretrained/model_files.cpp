@@ -130,6 +130,15 @@ const TensorView* ModelFiles::find(const std::string& name) const {
   return found == tensors_.end() ? nullptr : found->second;
 }
 
+void ModelFiles::release(const TensorView& tensor) const noexcept {
+  for (const auto& file : files_) {
+    const auto bytes = file->bytes();
+    if (tensor.bytes.data() >= bytes.data() && tensor.bytes.data() < bytes.data() + bytes.size()) {
+      file->release(tensor);
+    }
+  }
+}
+
 std::vector<std::string> ModelFiles::names() const {
   std::vector<std::string> names;
   names.reserve(tensors_.size());
@@ -188,8 +197,19 @@ FloatTensor Weights::floats(const std::string& name, std::span<const std::int64_
   }
   auto values = std::make_shared<std::vector<float>>(static_cast<std::size_t>(size));
   convert_to_floats(view, *values);
+  files_->release(view);
   const float* data = values->data();
   return {std::move(values), data, size};
+}
+
+std::shared_ptr<const std::vector<std::uint16_t>> Weights::bfloat16s(
+    const std::string& name, std::span<const std::int64_t> shape) const {
+  const TensorView& view = tensor(name, shape);
+  auto values =
+      std::make_shared<std::vector<std::uint16_t>>(static_cast<std::size_t>(view.num_elements()));
+  convert_to_bfloat16(view, *values);
+  files_->release(view);
+  return values;
 }
 
 void convert_to_floats(const TensorView& from, std::span<float> to) {
