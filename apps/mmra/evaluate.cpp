@@ -31,7 +31,7 @@ int run_evaluate(const EvaluateFlags& flags, const CommonOptions& common) {
     nlohmann::ordered_json document = to_json(report.metrics);
     document["split"] = flags.split;
     document["system"] = report.card.model;
-    document["protocol"] = pipeline::name_of(report.card.protocol);
+    document["protocol"] = pipeline::name_of(report.card.rules.protocol);
     document["encoders"] = report.card.encoders_name;
     document["interval"] = {{"level", report.interval_level},
                             {"coverage", report.interval_coverage}};
@@ -53,7 +53,8 @@ int run_evaluate(const EvaluateFlags& flags, const CommonOptions& common) {
   std::fputs(table.to_text().c_str(), stdout);
   std::printf("\nLabels: log2 of %s. Encoders: %s. Protocol: %s.\n",
               describe_unit(report.card.popularity_unit, report.card.popularity_horizon).c_str(),
-              report.card.encoders_name.c_str(), pipeline::name_of(report.card.protocol).c_str());
+              report.card.encoders_name.c_str(),
+              pipeline::name_of(report.card.rules.protocol).c_str());
   std::printf("Intervals of %.0f %% held %.1f %% of the rows.\n", 100.0 * report.interval_level,
               100.0 * report.interval_coverage);
   return 0;

@@ -18,6 +18,7 @@ struct TrainFlags {
   pipeline::TrainRequest request = pipeline::default_train_request();
   std::string variant = "paper";
   std::string protocol = "honest";
+  std::string retrieval = "similar";
   std::vector<std::string> without;
   /// Of the network alone: given to another model they are a mistake.
   std::vector<const CLI::Option*> network_flags;
@@ -92,7 +93,8 @@ int run_train(const TrainFlags& flags, const CommonOptions& common) {
   ConsoleProgress progress(common.quiet);
   pipeline::TrainRequest request = flags.request;
   if (flags.variant == "released") request.config.variant = model::Variant::kReleased;
-  if (flags.protocol == "authors") request.protocol = pipeline::Protocol::kAuthors;
+  request.rules.protocol = *pipeline::parse_protocol(flags.protocol);
+  request.rules.instances = *retrieval::parse_choice(flags.retrieval);
   request.config.without = to_without(flags.without);
   share_settings(request);
   request.num_threads = common.threads();
@@ -143,9 +145,18 @@ void add_training_flags(CLI::App& command, TrainFlags& flags) {
       ->check(CLI::IsMember({"retrieval", "positive", "negative", "visual", "text"}));
   command
       .add_option("--protocol", flags.protocol,
-                  "honest: retrieve from train; authors: from train and validation")
+                  "honest: retrieve from train; authors: from train and validation, batches in "
+                  "order; chronological: splits by posted_at, train on the past")
       ->capture_default_str()
-      ->check(CLI::IsMember({"honest", "authors"}));
+      ->check(CLI::IsMember({"honest", "authors", "chronological"}));
+  command
+      .add_option("--retrieval", flags.retrieval,
+                  "similar: the most similar rows; random: rows drawn by chance, as a control")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"similar", "random"}));
+  command.add_flag("--drop-near-duplicates", flags.request.rules.drop_near_duplicates,
+                   "Neither train on nor retrieve rows that are nearly the same as one of a later "
+                   "split (title, or similarity above 0.99)");
   command.add_option("--seed", flags.request.config.seed, "Seed of weights, dropout and shuffling")
       ->capture_default_str();
   command

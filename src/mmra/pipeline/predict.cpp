@@ -10,6 +10,7 @@
 #include "mmra/core/error.h"
 #include "mmra/pipeline/feature_file.h"
 #include "mmra/pipeline/systems.h"
+#include "mmra/retrieval/random_instances.h"
 
 namespace mmra::pipeline {
 namespace {
@@ -103,9 +104,9 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
 Prediction PredictionEngine::predict(const Query& query, const std::stop_token& stop) {
   require_own_tokens(query, schema_);
   EncodedQuery encoded = encode_query(*bank_, *table_, encoders_, query, num_threads_, stop);
-  const retrieval::RetrievalResult retrieved = retrieval::search_exact(
+  const retrieval::RetrievalResult retrieved = retrieval::retrieve(
       *table_, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), card_.k,
-      retrieval::RetrievalPolicy::deployed(), num_threads_, stop);
+      retrieval::RetrievalPolicy::deployed(), card_.rules.instances, num_threads_, stop);
 
   bank::FeatureTable queries(schema_.visual_dim, schema_.text_dim);
   queries.append(view_of(encoded.features.visual_tokens), view_of(encoded.features.text_tokens),

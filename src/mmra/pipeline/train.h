@@ -25,7 +25,7 @@ struct TrainRequest {
   // statistics) is filled in from it.
   model::MmraConfig config;            ///< mmra
   baselines::BaselineConfig baseline;  ///< svr, hyfea, ridge, knn, mean; its kind follows `model`
-  Protocol protocol = Protocol::kHonest;
+  RowRules rules;
   int max_epochs = 0;  ///< this and the next two: of what learns in epochs
   int batch_size = 0;
   int patience = 0;
@@ -45,13 +45,13 @@ struct TrainSummary {
   double seconds = 0.0;
 };
 
-/// Bank → model directory: retrieves for every labelled row once, trains the model, calibrates the
-/// interval on the validation rows that did not stop the training, and writes config.json, the
-/// weights, encoders/, calibration.json, metrics.json, training.json and, of what learns in epochs,
-/// history.csv and history.svg. Validation rows are divided in halves by a seeded hash of their
-/// ids. Throws Error{kInvalidInput} where there is no such model, the bank has too few labelled
-/// rows, or the directory holds another run; Interrupted when stopped (the checkpoint of what
-/// learns in epochs stays, `resume` goes on from it).
+/// Bank → model directory: divides the rows as the rules say, retrieves for every labelled row
+/// once, trains the model, calibrates the interval on the validation rows that did not stop the
+/// training, and writes config.json, the weights, encoders/, calibration.json, metrics.json,
+/// training.json and, of what learns in epochs, history.csv and history.svg. Validation rows are
+/// divided in halves by a seeded hash of their ids. Throws Error{kInvalidInput} where there is no
+/// such model, the bank has too few labelled rows, or the directory holds another run; Interrupted
+/// when stopped (the checkpoint of what learns in epochs stays, `resume` goes on from it).
 TrainSummary train_model(const TrainRequest& request, ProgressSink& progress);
 
 struct EvaluationReport {

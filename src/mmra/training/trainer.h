@@ -31,6 +31,7 @@ struct TrainOptions {
   int batch_size = 64;
   int patience = 20;          ///< epochs without a better nMSE on `stop`
   std::uint64_t seed = 2024;  ///< of the shuffling
+  bool shuffle = true;        ///< else batches in the order of the rows, as the authors' code does
   /// Where each finished epoch is saved (weights, optimiser, history), whole or not at all, so that
   /// Ctrl-C or kill -9 lose at most the current epoch.
   std::filesystem::path checkpoint_directory;
