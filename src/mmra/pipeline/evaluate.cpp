@@ -54,9 +54,10 @@ EvaluationReport evaluate_model(const std::filesystem::path& bank_directory,
         evaluation::compute_batch_mean_metrics(report.predictions, report.targets, batch_size);
   }
   report.interval_level = calibration.level;
+  report.half_widths.assign(report.targets.size(), calibration.half_width_log2);
   std::size_t covered = 0;
   for (std::size_t i = 0; i < report.targets.size(); ++i) {
-    covered += std::abs(report.targets[i] - report.predictions[i]) <= calibration.half_width_log2;
+    covered += std::abs(report.targets[i] - report.predictions[i]) <= report.half_widths[i];
   }
   report.interval_coverage =
       static_cast<double>(covered) / static_cast<double>(report.targets.size());

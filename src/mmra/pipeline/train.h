@@ -63,8 +63,9 @@ struct EvaluationReport {
   bank::Split split = bank::Split::kTest;
   TrainingCard card;
   std::vector<std::string> ids;
-  std::vector<float> predictions;  ///< log2, row i belongs to ids[i]
-  std::vector<float> targets;      ///< log2
+  std::vector<float> predictions;   ///< log2, row i belongs to ids[i]
+  std::vector<float> targets;       ///< log2
+  std::vector<double> half_widths;  ///< log2, of the rows' intervals prediction ± half_width
 };
 
 /// The metrics of a model over one split, whole. Retrieval as in training. `batch_size` > 0 asks
