@@ -48,7 +48,7 @@ std::string with_deviation(const MeanAndDeviation& value) {
 }
 
 std::string with_interval(const MeanAndDeviation& value, const Interval& interval) {
-  const std::string text = with_deviation(value);
+  std::string text = with_deviation(value);
   if (!std::isfinite(interval.low)) return text;
   return text + " [" + decimals(interval.low, kMarkdownDecimals) + ", " +
          decimals(interval.high, kMarkdownDecimals) + "]";
