@@ -115,8 +115,11 @@ int run_train(const TrainFlags& flags, const CommonOptions& common) {
                  fixed(summary.calibrated.nmse, 4), fixed(summary.calibrated.mae, 4),
                  fixed(summary.calibrated.src, 4)});
   std::fputs(table.to_text().c_str(), stdout);
-  std::printf("\n%.0f %% of predictions should lie within a factor of %.1f of the truth.\n",
-              100.0 * summary.calibration.level, std::exp2(summary.calibration.half_width_log2));
+  std::printf(
+      "\n%.0f %% of predictions should lie within a factor of about %.1f of the truth (an interval "
+      "is "
+      "wider\nwhere errors are).\n",
+      100.0 * summary.calibration.level, std::exp2(summary.calibration.half_width_log2));
   std::printf("The model is in %s%s.\n", request.model_directory.c_str(),
               summary.fit.empty() ? " (history.svg shows its training)" : "");
   return 0;

@@ -54,7 +54,10 @@ EvaluationReport evaluate_model(const std::filesystem::path& bank_directory,
         evaluation::compute_batch_mean_metrics(report.predictions, report.targets, batch_size);
   }
   report.interval_level = calibration.level;
-  report.half_widths.assign(report.targets.size(), calibration.half_width_log2);
+  const model::Batch batch = training::as_batch(loaded.features, loaded.features, examples);
+  for (const auto& signals : training::error_signals(batch, report.predictions)) {
+    report.half_widths.push_back(calibration.half_width(signals));
+  }
   std::size_t covered = 0;
   for (std::size_t i = 0; i < report.targets.size(); ++i) {
     covered += std::abs(report.targets[i] - report.predictions[i]) <= report.half_widths[i];

@@ -121,13 +121,14 @@ Prediction PredictionEngine::predict(const Query& query, const std::stop_token& 
   batch.similarities = retrieved.similarities;
 
   Prediction prediction;
-  prediction.log2_popularity = predictor_.get()->predict(batch).at(0);
+  const std::vector<float> predicted = predictor_.get()->predict(batch);
+  prediction.log2_popularity = predicted.at(0);
+  const double half_width =
+      calibration_.half_width(training::error_signals(batch, predicted).at(0));
   prediction.popularity = bank::popularity_of_log2(prediction.log2_popularity);
   prediction.interval_level = calibration_.level;
-  prediction.interval_low =
-      bank::popularity_of_log2(prediction.log2_popularity - calibration_.half_width_log2);
-  prediction.interval_high =
-      bank::popularity_of_log2(prediction.log2_popularity + calibration_.half_width_log2);
+  prediction.interval_low = bank::popularity_of_log2(prediction.log2_popularity - half_width);
+  prediction.interval_high = bank::popularity_of_log2(prediction.log2_popularity + half_width);
   prediction.percentile = percentile_of(sorted_popularity_, prediction.popularity);
   prediction.unit = schema_.popularity_unit;
   prediction.horizon = schema_.popularity_horizon;

@@ -213,9 +213,20 @@ void assess(model::Predictor& predictor, const Rows& rows, double interval_level
   const auto predict = [&](const training::Examples& examples) {
     return training::predict_all(predictor, features, features, examples, kPredictBatch);
   };
+  const auto signals = [&](const training::Examples& examples,
+                           const std::vector<float>& predictions) {
+    return training::error_signals(training::as_batch(features, features, examples), predictions);
+  };
+  // The rows that stopped the training know how errors vary; how large they are is for others to
+  // say.
+  const std::vector<float> stop_predictions = predict(rows.data.stop);
+  const training::ErrorScale scale =
+      training::fit_error_scale(signals(rows.data.stop, stop_predictions), stop_predictions,
+                                labels_of(features, rows.data.stop.rows));
   const std::vector<float> predictions = predict(rows.calibration);
   const std::vector<float> labels = labels_of(features, rows.calibration.rows);
-  summary.calibration = training::calibrate_conformal(predictions, labels, interval_level);
+  summary.calibration = training::calibrate_conformal(predictions, labels, interval_level, scale,
+                                                      signals(rows.calibration, predictions));
   summary.calibrated = evaluation::compute_metrics(predictions, labels);
   summary.valid =
       evaluation::compute_metrics(predict(rows.valid), labels_of(features, rows.valid.rows));

@@ -218,4 +218,12 @@ std::vector<float> predict_all(model::Predictor& predictor, const bank::FeatureT
   return predictions;
 }
 
+model::Batch as_batch(const bank::FeatureTable& queries, const bank::FeatureTable& memory,
+                      const Examples& examples) {
+  check_instances(examples);
+  std::vector<std::size_t> indices(examples.rows.size());
+  std::iota(indices.begin(), indices.end(), std::size_t{0});
+  return make_batch(queries, memory, examples, indices);
+}
+
 }  // namespace mmra::training

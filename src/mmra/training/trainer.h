@@ -68,6 +68,10 @@ TrainingHistory train(model::IterativePredictor& predictor, const TrainingData& 
                                              const bank::FeatureTable& memory,
                                              const Examples& examples, int batch_size);
 
+/// The examples as one batch, for what looks at queries and instances but predicts nothing.
+[[nodiscard]] model::Batch as_batch(const bank::FeatureTable& queries,
+                                    const bank::FeatureTable& memory, const Examples& examples);
+
 /// history.csv (one row an epoch) and history.svg (the loss and nMSE curves, self-contained).
 void write_history(const TrainingHistory& history, const std::filesystem::path& directory);
 
