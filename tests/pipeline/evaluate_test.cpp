@@ -130,6 +130,13 @@ void post_by_number(const std::filesystem::path& directory) {
       });
 }
 
+TEST_F(Evaluate, TheAuthorsProtocolKnowsNoTime) {
+  train(Protocol::kAuthors);
+  const std::vector<float> before = predictions(Split::kTest);
+  post_by_number(directory_.path());
+  EXPECT_EQ(predictions(Split::kTest), before);
+}
+
 TEST_F(Evaluate, TheChronologicalProtocolDividesByTime) {
   post_by_number(directory_.path());
   change_records(

@@ -149,7 +149,9 @@ training::Examples retrieve_for_rows(const bank::BankTable& table, std::vector<s
     const auto index = static_cast<std::size_t>(row);
     const auto vector = all.subspan(index * dim, dim);
     vectors.insert(vectors.end(), vector.begin(), vector.end());
-    identities.push_back({index, table.posted_at(index)});
+    // The authors' code knows no time.
+    identities.push_back(
+        {index, rules.protocol == Protocol::kAuthors ? std::nullopt : table.posted_at(index)});
   }
   training::Examples examples;
   examples.instances = retrieval::retrieve(table, vectors, identities, k, policy_of(rules.protocol),
