@@ -10,6 +10,7 @@
 #include "mmra/core/error.h"
 #include "mmra/pipeline/feature_file.h"
 #include "mmra/pipeline/systems.h"
+#include "mmra/retrieval/random_instances.h"
 
 namespace mmra::pipeline {
 namespace {
@@ -103,9 +104,9 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
 Prediction PredictionEngine::predict(const Query& query, const std::stop_token& stop) {
   require_own_tokens(query, schema_);
   EncodedQuery encoded = encode_query(*bank_, *table_, encoders_, query, num_threads_, stop);
-  const retrieval::RetrievalResult retrieved = retrieval::search_exact(
+  const retrieval::RetrievalResult retrieved = retrieval::retrieve(
       *table_, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), card_.k,
-      retrieval::RetrievalPolicy::deployed(), num_threads_, stop);
+      retrieval::RetrievalPolicy::deployed(), card_.rules.instances, num_threads_, stop);
 
   bank::FeatureTable queries(schema_.visual_dim, schema_.text_dim);
   queries.append(view_of(encoded.features.visual_tokens), view_of(encoded.features.text_tokens),
@@ -120,13 +121,14 @@ Prediction PredictionEngine::predict(const Query& query, const std::stop_token& 
   batch.similarities = retrieved.similarities;
 
   Prediction prediction;
-  prediction.log2_popularity = predictor_.get()->predict(batch).at(0);
+  const std::vector<float> predicted = predictor_.get()->predict(batch);
+  prediction.log2_popularity = predicted.at(0);
+  const double half_width =
+      calibration_.half_width(training::error_signals(batch, predicted).at(0));
   prediction.popularity = bank::popularity_of_log2(prediction.log2_popularity);
   prediction.interval_level = calibration_.level;
-  prediction.interval_low =
-      bank::popularity_of_log2(prediction.log2_popularity - calibration_.half_width_log2);
-  prediction.interval_high =
-      bank::popularity_of_log2(prediction.log2_popularity + calibration_.half_width_log2);
+  prediction.interval_low = bank::popularity_of_log2(prediction.log2_popularity - half_width);
+  prediction.interval_high = bank::popularity_of_log2(prediction.log2_popularity + half_width);
   prediction.percentile = percentile_of(sorted_popularity_, prediction.popularity);
   prediction.unit = schema_.popularity_unit;
   prediction.horizon = schema_.popularity_horizon;
