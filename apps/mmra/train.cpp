@@ -22,9 +22,22 @@ struct TrainFlags {
   std::vector<std::string> without;
   /// Of the network alone: given to another model they are a mistake.
   std::vector<const CLI::Option*> network_flags;
+  /// Of everything that learns in epochs: the network and the neural baselines.
+  std::vector<const CLI::Option*> epoch_flags;
 };
 
 bool is_network(const TrainFlags& flags) { return flags.request.model == "mmra"; }
+
+bool is_neural_baseline(const TrainFlags& flags) {
+  return model::parse_neural_baseline(flags.request.model).has_value();
+}
+
+bool is_given(const TrainFlags& flags, const std::string& name) {
+  const auto given = [&](const CLI::Option* option) {
+    return option->check_name(name) && option->count() > 0;
+  };
+  return std::any_of(flags.epoch_flags.begin(), flags.epoch_flags.end(), given);
+}
 
 model::Without to_without(const std::vector<std::string>& parts) {
   model::Without without;
@@ -47,6 +60,11 @@ void check_flags_of_model(const TrainFlags& flags) {
         option->get_name(),
         "is a setting of the network (--model mmra), not of " + flags.request.model);
   }
+  for (const CLI::Option* option : flags.epoch_flags) {
+    if (option->count() == 0 || is_neural_baseline(flags)) continue;
+    throw CLI::ValidationError(
+        option->get_name(), "is a setting of what learns in epochs, not of " + flags.request.model);
+  }
   for (const std::string& part : flags.without) {
     if (part == "visual" || part == "text") continue;
     throw CLI::ValidationError("--without", flags.request.model +
@@ -62,6 +80,23 @@ void share_settings(pipeline::TrainRequest& request) {
   request.baseline.seed = request.config.seed;
   request.baseline.without_visual = request.config.without.visual;
   request.baseline.without_text = request.config.without.text;
+}
+
+/// A neural baseline has settings of its own, of which the flags change what they name.
+void set_neural_baseline(const TrainFlags& flags, pipeline::TrainRequest& request) {
+  const pipeline::TrainRequest defaults =
+      pipeline::default_train_request(request.model, request.config.variant);
+  model::NeuralBaselineConfig& config = request.neural_baseline;
+  config = defaults.neural_baseline;
+  config.k = request.config.k;
+  config.seed = request.config.seed;
+  config.without_visual = request.config.without.visual;
+  config.without_text = request.config.without.text;
+  if (is_given(flags, "--width")) config.width = request.config.width;
+  if (is_given(flags, "--lr")) config.learning_rate = request.config.learning_rate;
+  if (!is_given(flags, "--epochs")) request.max_epochs = defaults.max_epochs;
+  if (!is_given(flags, "--batch")) request.batch_size = defaults.batch_size;
+  if (!is_given(flags, "--patience")) request.patience = defaults.patience;
 }
 
 nlohmann::ordered_json summary_json(const TrainFlags& flags,
@@ -97,6 +132,7 @@ int run_train(const TrainFlags& flags, const CommonOptions& common) {
   request.rules.instances = *retrieval::parse_choice(flags.retrieval);
   request.config.without = to_without(flags.without);
   share_settings(request);
+  if (is_neural_baseline(flags)) set_neural_baseline(flags, request);
   request.num_threads = common.threads();
   request.stop = stop_on_interrupt();
   const pipeline::TrainSummary summary = pipeline::train_model(request, progress);
@@ -172,10 +208,15 @@ void add_network_flags(CLI::App& command, TrainFlags& flags) {
   const auto add = [&](CLI::Option* option) {
     flags.network_flags.push_back(option->capture_default_str()->group("Network (--model mmra)"));
   };
+  const auto add_of_epochs = [&](CLI::Option* option) {
+    flags.epoch_flags.push_back(option->capture_default_str()->group(
+        "Networks (the defaults shown are mmra's; the others have their own)"));
+  };
   pipeline::TrainRequest& request = flags.request;
-  add(command
+  add_of_epochs(
+      command
           .add_option("--variant", flags.variant,
-                      "paper: the paper's equations; released: what the authors' code does")
+                      "paper: what the papers mean; released: what the authors' code does")
           ->check(CLI::IsMember({"paper", "released"})));
   add(command
           .add_option("--alpha", request.config.alpha, "Balance of positive and negative attention")
@@ -184,18 +225,20 @@ void add_network_flags(CLI::App& command, TrainFlags& flags) {
           .add_option("--similarity-scale", request.config.similarity_scale,
                       "Weights of instances: softmax(scale * similarity); 1 in the paper")
           ->check(CLI::PositiveNumber));
-  add(command.add_option("--width", request.config.width, "Width d of the network (paper variant)")
-          ->check(at_least(1)));
-  add(command.add_option("--epochs", request.max_epochs, "At most so many epochs")
-          ->check(at_least(1)));
-  add(command.add_option("--batch", request.batch_size, "Rows a step")->check(at_least(1)));
-  add(command.add_option("--lr", request.config.learning_rate, "Learning rate of Adam")
-          ->check(CLI::PositiveNumber));
-  add(command
-          .add_option("--patience", request.patience,
-                      "Stop after so many epochs without a better nMSE")
-          ->check(at_least(1)));
-  add(command.add_flag("--resume", request.resume, "Go on with an interrupted run in --out"));
+  add_of_epochs(command.add_option("--width", request.config.width, "Width of the network")
+                    ->check(at_least(1)));
+  add_of_epochs(command.add_option("--epochs", request.max_epochs, "At most so many epochs")
+                    ->check(at_least(1)));
+  add_of_epochs(
+      command.add_option("--batch", request.batch_size, "Rows a step")->check(at_least(1)));
+  add_of_epochs(command.add_option("--lr", request.config.learning_rate, "Learning rate of Adam")
+                    ->check(CLI::PositiveNumber));
+  add_of_epochs(command
+                    .add_option("--patience", request.patience,
+                                "Stop after so many epochs without a better nMSE")
+                    ->check(at_least(1)));
+  add_of_epochs(
+      command.add_flag("--resume", request.resume, "Go on with an interrupted run in --out"));
 }
 
 std::string footer() {
@@ -208,7 +251,7 @@ std::string footer() {
   return text +
          "\nTrains on the split \"train\", stops by one half of \"valid\" and calibrates the "
          "interval on the other;\n\"test\" is not looked at. Ctrl-C keeps the last finished epoch "
-         "of the network; --resume goes on.\nThe other models are fitted at once: stopped, they "
+         "of a network; --resume goes on.\nThe other models are fitted at once: stopped, they "
          "begin again.";
 }
 

@@ -235,5 +235,27 @@ TEST_F(Spine, ClearLinesForWhatIsMissingOrDamaged) {
   EXPECT_THAT(too_few.err, HasSubstr("at least"));
 }
 
+TEST_F(Spine, NeuralBaselinesTrainAndPredict) {
+  for (const std::string name : {"clstm", "hmmved"}) {
+    const ProgramResult trained =
+        train(model(name), {"--model", name, "--lr", "0.005", "--epochs", "12", "--threads", "1"});
+    ASSERT_EQ(trained.status, 0) << trained.err;
+    const json summary = json::parse(trained.out);
+    EXPECT_EQ(summary["system"], name);
+    EXPECT_LE(summary["epochs"], 12);
+    EXPECT_FALSE(summary.contains("fit"));
+    const json metrics = json::parse(
+        run_mmra({"evaluate", "--bank", bank(), "--model", model(name), "--json", "--quiet"}).out);
+    EXPECT_EQ(metrics["n"], 80);
+    EXPECT_LT(metrics["nmse"], 0.6) << name << ": the subject decides";
+    const ProgramResult predicted =
+        run_mmra({"predict", "--bank", bank(), "--model", model(name), "--title", "the rocket"});
+    EXPECT_THAT(predicted.out, HasSubstr("this model does not look at them"));
+  }
+  const ProgramResult wrong = train(model("wrong"), {"--model", "cban", "--alpha", "0.5"});
+  EXPECT_EQ(wrong.status, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("not of cban"));
+}
+
 }  // namespace
 }  // namespace mmra::testing

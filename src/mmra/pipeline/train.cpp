@@ -25,6 +25,17 @@ constexpr int kPredictBatch = 256;
 constexpr std::size_t kMinTrainRows = 10;
 constexpr std::size_t kMinValidRows = 8;
 
+/// The rows that transductive models may look at without their labels: those to be predicted.
+std::vector<std::int32_t> unlabelled_rows(const bank::BankTable& table) {
+  std::vector<std::int32_t> rows;
+  for (std::size_t row = 0; row < table.num_rows(); ++row) {
+    if (table.split(row) == bank::Split::kTest || !table.popularity(row)) {
+      rows.push_back(static_cast<std::int32_t>(row));
+    }
+  }
+  return rows;
+}
+
 void select(const training::Examples& from, const std::vector<std::size_t>& indices,
             training::Examples& to) {
   const auto k = static_cast<std::size_t>(from.instances.k);
@@ -182,8 +193,9 @@ model::LabelledBatch whole(const bank::FeatureTable& features, const training::E
 
 /// Trains `learner` by the way it learns; the summary gets what there is to say about it.
 std::unique_ptr<model::Predictor> learn(Learner learner, const Rows& rows,
-                                        const TrainRequest& request, const bank::BankInfo& info,
-                                        TrainSummary& summary, ProgressSink& progress) {
+                                        const TrainRequest& request, const LoadedBank& loaded,
+                                        const bank::BankTable& table, TrainSummary& summary,
+                                        ProgressSink& progress) {
   if (auto* fitted = std::get_if<std::unique_ptr<model::FittedPredictor>>(&learner)) {
     const bank::FeatureTable& features = *rows.data.features;
     (*fitted)->fit(whole(features, rows.data.train), whole(features, rows.data.stop), request.stop,
@@ -192,6 +204,7 @@ std::unique_ptr<model::Predictor> learn(Learner learner, const Rows& rows,
     return std::move(*fitted);
   }
   auto network = std::get<std::unique_ptr<model::IterativePredictor>>(std::move(learner));
+  network->see_unlabelled(loaded.features, unlabelled_rows(table));
   training::TrainOptions options;
   options.max_epochs = request.max_epochs;
   options.batch_size = request.batch_size;
@@ -200,7 +213,7 @@ std::unique_ptr<model::Predictor> learn(Learner learner, const Rows& rows,
   options.shuffle = request.rules.protocol != Protocol::kAuthors;
   options.checkpoint_directory = checkpoint_directory(request);
   options.resume = request.resume;
-  options.run_fingerprint = fingerprint_run(request, info);
+  options.run_fingerprint = fingerprint_run(request, loaded.info);
   options.stop = request.stop;
   summary.history = training::train(*network, rows.data, options, progress);
   return network;
@@ -279,7 +292,7 @@ TrainSummary train_model(const TrainRequest& request, ProgressSink& progress) {
       retrieve_for_training(loaded.features, *table, std::move(train_rows), std::move(valid_rows),
                             system.num_instances(run), run, progress);
   TrainSummary summary;
-  const auto predictor = learn(system.make(run), rows, run, loaded.info, summary, progress);
+  const auto predictor = learn(system.make(run), rows, run, loaded, *table, summary, progress);
   assess(*predictor, rows, run.interval_level, summary);
   summary.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

@@ -11,6 +11,7 @@
 #include "mmra/core/progress.h"
 #include "mmra/evaluation/metrics.h"
 #include "mmra/model/mmra_config.h"
+#include "mmra/model/neural_baseline_config.h"
 #include "mmra/pipeline/model_directory.h"
 #include "mmra/training/calibration.h"
 #include "mmra/training/trainer.h"
@@ -23,7 +24,8 @@ struct TrainRequest {
   std::string model = "mmra";  ///< a name of all_systems()
   // Of these the one that `model` names counts; what the bank decides (dimensions, label
   // statistics) is filled in from it.
-  model::MmraConfig config;            ///< mmra
+  model::MmraConfig config;                     ///< mmra
+  model::NeuralBaselineConfig neural_baseline;  ///< clstm, tmall, massl, cban, hmmved
   baselines::BaselineConfig baseline;  ///< svr, hyfea, ridge, knn, mean; its kind follows `model`
   RowRules rules;
   int max_epochs = 0;  ///< this and the next two: of what learns in epochs
