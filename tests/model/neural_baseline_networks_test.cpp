@@ -234,7 +234,7 @@ TEST(QueryTokens, ArePaddedAndSayWhatIsMissing) {
   EXPECT_FALSE(visual.present[1].item<bool>());
   EXPECT_TRUE(visual.tokens.mask[1][0].item<bool>());
   EXPECT_FALSE(visual.tokens.mask[1][1].item<bool>());
-  const Tokens filled = with_absent(visual, at::tensor({-1.0, -2.0}));
+  const Padded filled = with_absent(visual, at::tensor({-1.0, -2.0}));
   EXPECT_EQ(filled.values[1][0][1].item<double>(), -2.0);
   EXPECT_EQ(filled.values[1][1][1].item<double>(), 0.0);
   EXPECT_TRUE(mean_of_tokens(filled).equal(at::tensor({2.0, 3.5, -1.0, -2.0}).view({2, 2})));

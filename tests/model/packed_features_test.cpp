@@ -162,7 +162,7 @@ TEST(PackedFeatures, NameWhatStandsInWhereNothingIs) {
 TEST(PackedFeatures, ArePaddedToTheLongest) {
   const at::Tensor rows = at::arange(1, 9, at::kDouble).view({4, 2});
   const at::Tensor begin = at::tensor({0, 1, 4}, at::kLong);
-  const Tokens padded = pad(rows, begin);
+  const Padded padded = pad(rows, begin);
   EXPECT_TRUE(padded.values.equal(
       at::tensor({1, 2, 0, 0, 0, 0, 3, 4, 5, 6, 7, 8}, at::kDouble).view({2, 3, 2})));
   EXPECT_TRUE(padded.mask.equal(at::tensor({1, 0, 0, 1, 1, 1}, at::kLong).view({2, 3}).eq(1)));

@@ -30,7 +30,7 @@ at::Tensor of_item(const at::Tensor& x, const at::Tensor& begin, std::int64_t it
   return x.narrow(0, first, begin[item + 1].item<std::int64_t>() - first);
 }
 
-at::Tensor plain_attention(const RaggedTokens& queries, const RaggedTokens& keys_values) {
+at::Tensor plain_attention(const Tokens& queries, const Tokens& keys_values) {
   std::vector<at::Tensor> items;
   for (std::int64_t b = 0; b + 1 < queries.begin.numel(); ++b) {
     const auto q = of_item(queries.values, queries.begin, b).chunk(2, 1);
@@ -63,8 +63,8 @@ void expect_close(const std::vector<at::Tensor>& got, const std::vector<at::Tens
 }
 
 TEST(RaggedAttention, IsTheAttentionOfEachItemByItself) {
-  const RaggedTokens queries{made({9, 2 * kWidth}, 1), begins({1, 5, 1, 2})};
-  const RaggedTokens keys_values{made({10, 4 * kWidth}, 2), begins({3, 1, 4, 2})};
+  const Tokens queries{made({9, 2 * kWidth}, 1), begins({1, 5, 1, 2})};
+  const Tokens keys_values{made({10, 4 * kWidth}, 2), begins({3, 1, 4, 2})};
   expect_close(
       with_gradients(ragged_attention(queries, keys_values, kScales), queries.values,
                      keys_values.values),
@@ -72,8 +72,8 @@ TEST(RaggedAttention, IsTheAttentionOfEachItemByItself) {
 }
 
 TEST(RaggedAttention, OfOneItemDoesNotDependOnTheOthersOrTheThreads) {
-  const RaggedTokens queries{made({9, 2 * kWidth}, 1), begins({1, 5, 1, 2})};
-  const RaggedTokens keys_values{made({10, 4 * kWidth}, 2), begins({3, 1, 4, 2})};
+  const Tokens queries{made({9, 2 * kWidth}, 1), begins({1, 5, 1, 2})};
+  const Tokens keys_values{made({10, 4 * kWidth}, 2), begins({3, 1, 4, 2})};
   const at::Tensor together = ragged_attention(queries, keys_values, kScales);
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
@@ -88,22 +88,22 @@ TEST(RaggedAttention, OfOneItemDoesNotDependOnTheOthersOrTheThreads) {
 }
 
 TEST(RaggedAttention, OfLargeScoresStaysFinite) {
-  const RaggedTokens queries{made({2, 2 * kWidth}, 1) * 1e4, begins({2})};
-  const RaggedTokens keys_values{made({3, 4 * kWidth}, 2) * 1e4, begins({3})};
+  const Tokens queries{made({2, 2 * kWidth}, 1) * 1e4, begins({2})};
+  const Tokens keys_values{made({3, 4 * kWidth}, 2) * 1e4, begins({3})};
   const at::Tensor output = ragged_attention(queries, keys_values, kScales);
   EXPECT_TRUE(output.isfinite().all().item<bool>());
   EXPECT_TRUE(at::allclose(output, plain_attention(queries, keys_values)));
 }
 
 TEST(RaggedAttention, RefusesSidesThatDoNotFit) {
-  const RaggedTokens queries{made({2, 6}, 1), begins({2})};
+  const Tokens queries{made({2, 6}, 1), begins({2})};
   EXPECT_THROW((void)ragged_attention(queries, {made({2, 6}, 2), begins({2})}, {1.0}), c10::Error);
   EXPECT_THROW((void)ragged_attention(queries, {made({2, 12}, 2), begins({1, 1})}, {1.0}),
                c10::Error);
 }
 
 TEST(RaggedSoftmaxSum, IsTheWeightedSumOfEachItem) {
-  const RaggedTokens tokens{made({8, kWidth}, 3), begins({4, 1, 3})};
+  const Tokens tokens{made({8, kWidth}, 3), begins({4, 1, 3})};
   const at::Tensor scores = made({8}, 4);
   std::vector<at::Tensor> items;
   for (std::int64_t b = 0; b < 3; ++b) {

@@ -115,6 +115,12 @@ NeuralBaselineConfig default_config(NeuralBaseline kind, Variant variant) {
   config.dropout_hidden = 0.3;
   config.weight_decay = 0.6;
   if (kind == NeuralBaseline::kCban) config.width = 128;
+  if (kind == NeuralBaseline::kTmall) {
+    config.smoothness = 0.03;
+    config.disagreement = 1000.0;
+  }
+  // With the authors' 0.05 its decoder learns nothing but the mean: z carries too little.
+  if (kind == NeuralBaseline::kMassl) config.kld_weight = 0.005;
   return config;
 }
 

@@ -1,7 +1,6 @@
 #include "mmra/model/neural/bipolar_interaction.h"
 
 #include <cmath>
-#include <limits>
 
 namespace mmra::model::neural {
 namespace {
@@ -20,15 +19,8 @@ AttentivePooling::AttentivePooling(ParameterSet& parameters, const std::string& 
               parameters.zeros(prefix + ".hidden.bias", {width})},
       score_{parameters.glorot(prefix + ".score.weight", 1, width), {}} {}
 
-at::Tensor AttentivePooling::operator()(const RaggedTokens& tokens) const {
-  return ragged_softmax_sum(tokens, score_(at::tanh(hidden_(tokens.values))));
-}
-
 at::Tensor AttentivePooling::operator()(const Tokens& tokens) const {
-  const at::Tensor scores = score_(at::tanh(hidden_(tokens.values))).squeeze(2);
-  const at::Tensor weights = at::softmax(
-      scores.masked_fill(tokens.mask.logical_not(), -std::numeric_limits<double>::infinity()), 1);
-  return at::bmm(weights.unsqueeze(1), tokens.values).squeeze(1);
+  return ragged_softmax_sum(tokens, score_(at::tanh(hidden_(tokens.values))));
 }
 
 BipolarInteraction::BipolarInteraction(ParameterSet& parameters, const std::string& prefix,
@@ -76,7 +68,7 @@ BipolarInteraction::Fusion BipolarInteraction::make_fusion(ParameterSet& paramet
   return fusion;
 }
 
-at::Tensor BipolarInteraction::attend(const RaggedTokens& x, const RaggedTokens& seen,
+at::Tensor BipolarInteraction::attend(const Tokens& x, const Tokens& seen,
                                       const std::vector<Attention>& attentions) {
   if (attentions.empty()) return {};
   std::vector<at::Tensor> queries;
@@ -91,20 +83,19 @@ at::Tensor BipolarInteraction::attend(const RaggedTokens& x, const RaggedTokens&
                           {at::linear(seen.values, at::cat(keys_values)), seen.begin}, scales);
 }
 
-BipolarInteraction::Output BipolarInteraction::operator()(const RaggedTokens& visual,
-                                                          const RaggedTokens& text) const {
+BipolarInteraction::Output BipolarInteraction::operator()(const Tokens& visual,
+                                                          const Tokens& text) const {
   Output output;
   if (has_visual_) {
     const Fusion& fusion = fusion_.front();
     const at::Tensor attended = attend(visual, text, text_seen_);
-    output.visual = pooling_.front()(
-        RaggedTokens{fuse(visual.values, attended, fusion.w1, fusion.w2), visual.begin});
+    output.visual =
+        pooling_.front()({fuse(visual.values, attended, fusion.w1, fusion.w2), visual.begin});
   }
   if (has_text_) {
     const Fusion& fusion = fusion_.back();
     const at::Tensor attended = attend(text, visual, visual_seen_);
-    output.text = pooling_.back()(
-        RaggedTokens{fuse(text.values, attended, fusion.w1, fusion.w2), text.begin});
+    output.text = pooling_.back()({fuse(text.values, attended, fusion.w1, fusion.w2), text.begin});
   }
   return output;
 }

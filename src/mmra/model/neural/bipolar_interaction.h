@@ -16,7 +16,6 @@ namespace mmra::model::neural {
 class AttentivePooling {
  public:
   AttentivePooling(ParameterSet& parameters, const std::string& prefix, std::int64_t width);
-  [[nodiscard]] at::Tensor operator()(const RaggedTokens& tokens) const;
   [[nodiscard]] at::Tensor operator()(const Tokens& tokens) const;
 
  private:
@@ -35,7 +34,7 @@ class BipolarInteraction {
     at::Tensor visual;  ///< V [B × d], undefined without visual
     at::Tensor text;    ///< T [B × d], undefined without text
   };
-  [[nodiscard]] Output operator()(const RaggedTokens& visual, const RaggedTokens& text) const;
+  [[nodiscard]] Output operator()(const Tokens& visual, const Tokens& text) const;
 
  private:
   /// One polarity of one direction, for example T^P: queries from the visual tokens, keys and
@@ -57,7 +56,7 @@ class BipolarInteraction {
   [[nodiscard]] Fusion make_fusion(ParameterSet& parameters, const std::string& prefix,
                                    std::size_t polarities) const;
   /// What `x` sees in `seen`, all polarities side by side: [N × polarities·d].
-  [[nodiscard]] static at::Tensor attend(const RaggedTokens& x, const RaggedTokens& seen,
+  [[nodiscard]] static at::Tensor attend(const Tokens& x, const Tokens& seen,
                                          const std::vector<Attention>& attentions);
 
   std::int64_t width_;

@@ -219,7 +219,7 @@ PackedFeatures pack_features(const Batch& batch, const DistinctRows& instances,
   return out;
 }
 
-Tokens pad(const at::Tensor& rows, const at::Tensor& begin) {
+Padded pad(const at::Tensor& rows, const at::Tensor& begin) {
   const at::Tensor lengths = begin.slice(0, 1) - begin.slice(0, 0, -1);
   const at::Tensor positions = at::arange(lengths.max().item<std::int64_t>());
   const at::Tensor mask = positions.unsqueeze(0).lt(lengths.unsqueeze(1));

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "mmra/bank/feature_table.h"
-#include "mmra/model/neural/tokens.h"
 #include "mmra/model/neural/weighted_rows.h"
 #include "mmra/model/predictor.h"
 
@@ -52,9 +51,13 @@ struct PackedFeatures {
   at::Tensor aggregate_begin;  ///< int64 [B + 1]; undefined without instances
 };
 
-/// The rows of several items, padded; `begin` int64 [B + 1] as in RaggedTokens. Differentiable in
-/// `rows` [N × d].
-[[nodiscard]] Tokens pad(const at::Tensor& rows, const at::Tensor& begin);
+/// Rows of several items as [B × n × d], n of the longest, and where there is a row (bool [B × n]).
+struct Padded {
+  at::Tensor values;  ///< zeros at padding
+  at::Tensor mask;
+};
+/// `begin` int64 [B + 1] as in Tokens. Differentiable in `rows` [N × d].
+[[nodiscard]] Padded pad(const at::Tensor& rows, const at::Tensor& begin);
 
 /// `weights` are instance_weights() [B × k]; without retrieval they and the instances are empty.
 [[nodiscard]] PackedFeatures pack_features(const Batch& batch, const DistinctRows& instances,

@@ -278,7 +278,7 @@ class SoftmaxSum : public torch::autograd::Function<SoftmaxSum> {
 
 }  // namespace
 
-at::Tensor ragged_attention(const RaggedTokens& queries, const RaggedTokens& keys_values,
+at::Tensor ragged_attention(const Tokens& queries, const Tokens& keys_values,
                             const std::vector<double>& scales) {
   TORCH_CHECK(keys_values.values.size(1) == 2 * queries.values.size(1) &&
                   queries.begin.numel() == keys_values.begin.numel(),
@@ -287,7 +287,7 @@ at::Tensor ragged_attention(const RaggedTokens& queries, const RaggedTokens& key
                           scales);
 }
 
-at::Tensor ragged_softmax_sum(const RaggedTokens& tokens, const at::Tensor& scores) {
+at::Tensor ragged_softmax_sum(const Tokens& tokens, const at::Tensor& scores) {
   TORCH_CHECK(scores.numel() == tokens.values.size(0), "a weighted sum of ", tokens.values.sizes(),
               " by ", scores.sizes(), " scores");
   return SoftmaxSum::apply(tokens.values, tokens.begin, scores.reshape({-1}));

@@ -128,7 +128,7 @@ ReleasedNetwork::Inputs ReleasedNetwork::own_inputs(const Batch& batch) const {
     if (packed.query_slots.defined()) {
       frames = at::cat({frames, absent_visual_.unsqueeze(0)}).index_select(0, packed.query_slots);
     }
-    Tokens padded = pad(frames, packed.query_begin);
+    Padded padded = pad(frames, packed.query_begin);
     inputs.visual = std::move(padded.values);
     inputs.visual_mask = std::move(padded.mask);
   }
@@ -154,7 +154,7 @@ ReleasedNetwork::Inputs ReleasedNetwork::aggregated_inputs(const Batch& batch,
       const at::Tensor absent = absent_visual_.unsqueeze(0);
       frames = at::cat({frames, absent, absent});
     }
-    Tokens padded = pad(packed.aggregate.times(frames), packed.aggregate_begin);
+    Padded padded = pad(packed.aggregate.times(frames), packed.aggregate_begin);
     inputs.visual = std::move(padded.values);
     inputs.visual_mask = std::move(padded.mask);
   }

@@ -42,11 +42,13 @@ void CbanNetwork::add_side(Modality modality, const std::string& name, int dim) 
     side.attended = torch_linear(parameters_, "attended_" + name, 2 * width, width);
   }
   side.fuse = torch_linear(parameters_, "fuse_" + name, attends ? 2 * width : width, width);
-  side.pooling.emplace(parameters_, "pool_" + name, width);
+  side.pool_hidden = torch_linear(parameters_, "pool_" + name + ".hidden", width, width);
+  side.pool_score.weight = parameters_.uniform("pool_" + name + ".score.weight", {1, width},
+                                               1.0 / std::sqrt(static_cast<double>(width)));
   sides_.push_back(std::move(side));
 }
 
-Tokens CbanNetwork::tokens_of_side(const Side& side, const Batch& batch,
+Padded CbanNetwork::tokens_of_side(const Side& side, const Batch& batch,
                                    at::Generator* generator) const {
   QueryTokens query =
       query_tokens(*batch.queries, batch.query_rows, side.modality, parameters_.dtype());
@@ -54,13 +56,13 @@ Tokens CbanNetwork::tokens_of_side(const Side& side, const Batch& batch,
   return with_absent(query, side.absent);
 }
 
-at::Tensor CbanNetwork::scores(const Tokens& first, const Tokens& second) const {
+at::Tensor CbanNetwork::scores(const Padded& first, const Padded& second) const {
   const at::Tensor pairs =
       sides_[0].score(first.values).unsqueeze(2) + sides_[1].score(second.values).unsqueeze(1);
   return at::matmul(at::tanh(pairs), combine_);
 }
 
-at::Tensor CbanNetwork::attend(const at::Tensor& scores, const Tokens& seen) {
+at::Tensor CbanNetwork::attend(const at::Tensor& scores, const Padded& seen) {
   const at::Tensor hidden = seen.mask.logical_not().unsqueeze(1);
   const auto by = [&](const at::Tensor& s) {
     return at::bmm(at::softmax(s.masked_fill(hidden, kMinusInfinity), 2), seen.values);
@@ -68,8 +70,15 @@ at::Tensor CbanNetwork::attend(const at::Tensor& scores, const Tokens& seen) {
   return at::cat({by(scores), by(-scores)}, 2);
 }
 
+at::Tensor CbanNetwork::pool(const Side& side, const Padded& tokens) {
+  const at::Tensor scores = side.pool_score(at::tanh(side.pool_hidden(tokens.values))).squeeze(2);
+  const at::Tensor weights =
+      at::softmax(scores.masked_fill(tokens.mask.logical_not(), kMinusInfinity), 1);
+  return at::bmm(weights.unsqueeze(1), tokens.values).squeeze(1);
+}
+
 at::Tensor CbanNetwork::forward(const Batch& batch, at::Generator* generator) const {
-  std::vector<Tokens> tokens;
+  std::vector<Padded> tokens;
   for (const Side& side : sides_) tokens.push_back(tokens_of_side(side, batch, generator));
   std::vector<at::Tensor> attended;
   if (tokens.size() == 2) {
@@ -80,7 +89,7 @@ at::Tensor CbanNetwork::forward(const Batch& batch, at::Generator* generator) co
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     at::Tensor x = tokens[i].values;
     if (!attended.empty()) x = at::cat({x, at::tanh(sides_[i].attended(attended[i]))}, 2);
-    pooled.push_back((*sides_[i].pooling)(Tokens{at::tanh(sides_[i].fuse(x)), tokens[i].mask}));
+    pooled.push_back(pool(sides_[i], {at::tanh(sides_[i].fuse(x)), tokens[i].mask}));
   }
   return predict_(dropout(at::cat(pooled, 1), config_.dropout_hidden, generator)).squeeze(1);
 }
@@ -115,7 +124,7 @@ ReleasedCbanNetwork::ReleasedCbanNetwork(const NeuralBaselineConfig& config, at:
   predict_ = torch_linear(parameters_, "predict_linear", both ? 2 * d : d, 1);
 }
 
-Tokens ReleasedCbanNetwork::frames(const Batch& batch, at::Generator* generator) const {
+Padded ReleasedCbanNetwork::frames(const Batch& batch, at::Generator* generator) const {
   QueryTokens query =
       query_tokens(*batch.queries, batch.query_rows, Modality::kVisual, parameters_.dtype());
   query.tokens.values =
@@ -140,7 +149,7 @@ at::Tensor ReleasedCbanNetwork::pool_frames(const at::Tensor& fused, const at::T
 }
 
 at::Tensor ReleasedCbanNetwork::forward(const Batch& batch, at::Generator* generator) const {
-  Tokens visual;
+  Padded visual;
   at::Tensor visual_in;
   at::Tensor text_in;
   if (config_.has_visual()) {

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,20 +26,23 @@ class CbanNetwork final : public Network {
   struct Side {
     Modality modality = Modality::kText;
     Linear input;
-    at::Tensor absent;  ///< [width]
-    Linear score;       ///< W of S; these two are undefined where the other modality is left out
-    Linear attended;    ///< W₁ [width × 2·width]
-    Linear fuse;        ///< W₂
-    std::optional<AttentivePooling> pooling;
+    at::Tensor absent;   ///< [width]
+    Linear score;        ///< W of S; these two are undefined where the other modality is left out
+    Linear attended;     ///< W₁ [width × 2·width]
+    Linear fuse;         ///< W₂
+    Linear pool_hidden;  ///< A of the pooling softmax(u · tanh(x Aᵀ + b))
+    Linear pool_score;   ///< its u, without a bias
   };
 
   void add_side(Modality modality, const std::string& name, int dim);
-  [[nodiscard]] Tokens tokens_of_side(const Side& side, const Batch& batch,
+  [[nodiscard]] Padded tokens_of_side(const Side& side, const Batch& batch,
                                       at::Generator* generator) const;
   /// Of the first side's tokens to the second's: S [B × n₁ × n₂].
-  [[nodiscard]] at::Tensor scores(const Tokens& first, const Tokens& second) const;
+  [[nodiscard]] at::Tensor scores(const Padded& first, const Padded& second) const;
+  /// The tokens' sum, weighted by the pooling's softmax: [B × width].
+  [[nodiscard]] static at::Tensor pool(const Side& side, const Padded& tokens);
   /// `seen` [B × n × width] through both attentions of S [B × m × n]: [B × m × 2·width].
-  [[nodiscard]] static at::Tensor attend(const at::Tensor& scores, const Tokens& seen);
+  [[nodiscard]] static at::Tensor attend(const at::Tensor& scores, const Padded& seen);
 
   NeuralBaselineConfig config_;
   std::vector<Side> sides_;  ///< visual, text
@@ -58,7 +60,7 @@ class ReleasedCbanNetwork final : public Network {
   [[nodiscard]] at::Tensor forward(const Batch& batch, at::Generator* generator) const override;
 
  private:
-  [[nodiscard]] Tokens frames(const Batch& batch, at::Generator* generator) const;
+  [[nodiscard]] Padded frames(const Batch& batch, at::Generator* generator) const;
   [[nodiscard]] at::Tensor text(const Batch& batch, at::Generator* generator) const;
   [[nodiscard]] at::Tensor pool_frames(const at::Tensor& fused, const at::Tensor& mask) const;
 

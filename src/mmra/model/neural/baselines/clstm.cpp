@@ -25,7 +25,7 @@ void ClstmNetwork::add_reader(Modality modality, const std::string& name, int di
 
 at::Tensor ClstmNetwork::read(const Reader& reader, const Batch& batch,
                               at::Generator* generator) const {
-  Tokens tokens = with_absent(
+  Padded tokens = with_absent(
       query_tokens(*batch.queries, batch.query_rows, reader.modality, parameters_.dtype()),
       reader.absent);
   if (config_.variant == Variant::kReleased && reader.modality == Modality::kText) {

@@ -35,7 +35,7 @@ Lstm::Lstm(ParameterSet& parameters, const std::string& name, std::int64_t in, s
               parameters.uniform(name + ".bias_hh_l0", {4 * hidden}, bound)};
 }
 
-at::Tensor Lstm::last_state(const Tokens& tokens) const {
+at::Tensor Lstm::last_state(const Padded& tokens) const {
   const at::Tensor zeros = at::zeros({1, tokens.values.size(0), hidden_}, tokens.values.options());
   const at::Tensor states =
       std::get<0>(at::lstm(tokens.values, {zeros, zeros}, weights_, /*has_biases=*/true,
@@ -61,7 +61,7 @@ TransformerLayer::TransformerLayer(ParameterSet& parameters, const std::string& 
   norm2_ = layer_norm_weights(parameters, name + ".norm2", dim);
 }
 
-at::Tensor TransformerLayer::attend(const Tokens& tokens, at::Generator* generator) const {
+at::Tensor TransformerLayer::attend(const Padded& tokens, at::Generator* generator) const {
   const std::int64_t batch = tokens.values.size(0);
   const std::int64_t length = tokens.values.size(1);
   const std::int64_t head = dim_ / num_heads_;
@@ -83,7 +83,7 @@ at::Tensor TransformerLayer::attend(const Tokens& tokens, at::Generator* generat
   return out_(seen);
 }
 
-at::Tensor TransformerLayer::operator()(const Tokens& tokens, at::Generator* generator) const {
+at::Tensor TransformerLayer::operator()(const Padded& tokens, at::Generator* generator) const {
   const at::Tensor attended = normalise(
       tokens.values + dropout(attend(tokens, generator), dropout_rate_, generator), norm1_);
   const at::Tensor expanded = dropout(at::relu(expand_(attended)), dropout_rate_, generator);

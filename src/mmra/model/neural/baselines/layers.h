@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "mmra/model/neural/bipolar_interaction.h"
+#include "mmra/model/neural/packed_features.h"
 #include "mmra/model/neural/parameter_set.h"
 
 // Layers with the names and the initialisation of PyTorch's own, from which the authors' baselines
@@ -23,7 +23,7 @@ class Lstm {
  public:
   Lstm(ParameterSet& parameters, const std::string& name, std::int64_t in, std::int64_t hidden);
   /// The hidden state behind the last token of each row, [B × n × in] to [B × hidden].
-  [[nodiscard]] at::Tensor last_state(const Tokens& tokens) const;
+  [[nodiscard]] at::Tensor last_state(const Padded& tokens) const;
 
  private:
   std::vector<at::Tensor> weights_;  ///< of inputs and states [4h × in], [4h × h]; biases [4h]
@@ -38,10 +38,10 @@ class TransformerLayer {
   TransformerLayer(ParameterSet& parameters, const std::string& name, std::int64_t dim,
                    std::int64_t num_heads, std::int64_t feed_forward, double dropout_rate);
   /// [B × n × dim] to the same; a row's tokens attend to those of the row that the mask admits.
-  [[nodiscard]] at::Tensor operator()(const Tokens& tokens, at::Generator* generator) const;
+  [[nodiscard]] at::Tensor operator()(const Padded& tokens, at::Generator* generator) const;
 
  private:
-  [[nodiscard]] at::Tensor attend(const Tokens& tokens, at::Generator* generator) const;
+  [[nodiscard]] at::Tensor attend(const Padded& tokens, at::Generator* generator) const;
 
   std::int64_t dim_;
   std::int64_t num_heads_;

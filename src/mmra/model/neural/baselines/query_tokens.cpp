@@ -32,24 +32,24 @@ at::Tensor absent_token(ParameterSet& parameters, const std::string& name, std::
   return parameters.uniform("absent." + name, {dim}, 1.0 / std::sqrt(static_cast<double>(dim)));
 }
 
-Tokens with_absent(const QueryTokens& query, const at::Tensor& absent) {
+Padded with_absent(const QueryTokens& query, const at::Tensor& absent) {
   const at::Tensor missing =
       query.tokens.mask.logical_and(query.present.logical_not().unsqueeze(1)).unsqueeze(2);
   return {at::where(missing, absent, query.tokens.values), query.tokens.mask};
 }
 
-at::Tensor mean_of_tokens(const Tokens& tokens) {
+at::Tensor mean_of_tokens(const Padded& tokens) {
   const at::Tensor kept = tokens.mask.unsqueeze(2).to(tokens.values.scalar_type());
   return (tokens.values * kept).sum(1) / kept.sum(1);
 }
 
-at::Tensor last_of_tokens(const Tokens& tokens) {
+at::Tensor last_of_tokens(const Padded& tokens) {
   const at::Tensor last = tokens.mask.sum(1) - 1;
   return tokens.values.gather(1, last.view({-1, 1, 1}).expand({-1, 1, tokens.values.size(2)}))
       .squeeze(1);
 }
 
-at::Tensor first_and_mean_of_tokens(const Tokens& tokens) {
+at::Tensor first_and_mean_of_tokens(const Padded& tokens) {
   return (tokens.values.select(1, 0) + mean_of_tokens(tokens)) * 0.5;
 }
 

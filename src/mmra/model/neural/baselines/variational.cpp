@@ -111,7 +111,7 @@ void VariationalNetwork::make_decoder() {
       torch_linear(parameters_, place(kMasslLastPlace), length_behind_massl_steps(width), 1));
 }
 
-at::Tensor VariationalNetwork::visual_vector(Tokens tokens, at::Generator* generator) const {
+at::Tensor VariationalNetwork::visual_vector(Padded tokens, at::Generator* generator) const {
   if (config_.variant == Variant::kPaper) {
     return mean_of_tokens({(*frames_)(tokens, generator), tokens.mask});
   }
@@ -126,7 +126,7 @@ Expert VariationalNetwork::expert(const Encoder& encoder, const Batch& batch, Mo
   const QueryTokens query =
       query_tokens(*batch.queries, batch.query_rows, modality, parameters_.dtype());
   const bool released = config_.variant == Variant::kReleased;
-  Tokens tokens = released ? with_absent(query, encoder.absent) : query.tokens;
+  Padded tokens = released ? with_absent(query, encoder.absent) : query.tokens;
   tokens.values = dropout(tokens.values, config_.dropout_input, generator);
   at::Tensor vector;
   if (modality == Modality::kVisual) {

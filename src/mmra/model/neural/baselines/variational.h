@@ -65,7 +65,7 @@ class VariationalNetwork final : public Network {
   void make_decoder();
   [[nodiscard]] Expert expert(const Encoder& encoder, const Batch& batch, Modality modality,
                               at::Generator* generator) const;
-  [[nodiscard]] at::Tensor visual_vector(Tokens tokens, at::Generator* generator) const;
+  [[nodiscard]] at::Tensor visual_vector(Padded tokens, at::Generator* generator) const;
   [[nodiscard]] at::Tensor decode_by_convolutions(const at::Tensor& z,
                                                   at::Generator* generator) const;
 
