@@ -24,7 +24,8 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 TEST(Systems, HaveNamesOfTheirOwnAndTheNetworkFirst) {
-  EXPECT_EQ(names_of_systems(), "mmra, svr, hyfea, clstm, tmall, massl, cban, hmmved, ridge, knn, mean");
+  EXPECT_EQ(names_of_systems(),
+            "mmra, svr, hyfea, clstm, tmall, massl, cban, hmmved, ridge, knn, mean");
   for (const System* system : all_systems()) {
     EXPECT_EQ(&find_system(system->name()), system);
     EXPECT_FALSE(system->summary().empty());
