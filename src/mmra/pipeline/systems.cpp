@@ -151,6 +151,7 @@ class NeuralBaselineSystem final : public System {
   [[nodiscard]] std::uint64_t seed(const TrainRequest& request) const override {
     return request.neural_baseline.seed;
   }
+  [[nodiscard]] bool learns_in_epochs() const override { return true; }
   [[nodiscard]] std::string config_text(const TrainRequest& request) const override {
     return model::config_to_json(request.neural_baseline);
   }
