@@ -18,6 +18,7 @@ struct TrainFlags {
   pipeline::TrainRequest request = pipeline::default_train_request();
   std::string variant = "paper";
   std::string protocol = "honest";
+  std::string retrieval = "similar";
   std::vector<std::string> without;
   /// Of the network alone: given to another model they are a mistake.
   std::vector<const CLI::Option*> network_flags;
@@ -127,7 +128,8 @@ int run_train(const TrainFlags& flags, const CommonOptions& common) {
   ConsoleProgress progress(common.quiet);
   pipeline::TrainRequest request = flags.request;
   if (flags.variant == "released") request.config.variant = model::Variant::kReleased;
-  if (flags.protocol == "authors") request.protocol = pipeline::Protocol::kAuthors;
+  request.rules.protocol = *pipeline::parse_protocol(flags.protocol);
+  request.rules.instances = *retrieval::parse_choice(flags.retrieval);
   request.config.without = to_without(flags.without);
   share_settings(request);
   if (is_neural_baseline(flags)) set_neural_baseline(flags, request);
@@ -149,8 +151,11 @@ int run_train(const TrainFlags& flags, const CommonOptions& common) {
                  fixed(summary.calibrated.nmse, 4), fixed(summary.calibrated.mae, 4),
                  fixed(summary.calibrated.src, 4)});
   std::fputs(table.to_text().c_str(), stdout);
-  std::printf("\n%.0f %% of predictions should lie within a factor of %.1f of the truth.\n",
-              100.0 * summary.calibration.level, std::exp2(summary.calibration.half_width_log2));
+  std::printf(
+      "\n%.0f %% of predictions should lie within a factor of about %.1f of the truth (an interval "
+      "is "
+      "wider\nwhere errors are).\n",
+      100.0 * summary.calibration.level, std::exp2(summary.calibration.half_width_log2));
   std::printf("The model is in %s%s.\n", request.model_directory.c_str(),
               summary.fit.empty() ? " (history.svg shows its training)" : "");
   return 0;
@@ -179,9 +184,18 @@ void add_training_flags(CLI::App& command, TrainFlags& flags) {
       ->check(CLI::IsMember({"retrieval", "positive", "negative", "visual", "text"}));
   command
       .add_option("--protocol", flags.protocol,
-                  "honest: retrieve from train; authors: from train and validation")
+                  "honest: retrieve from train; authors: from train and validation, batches in "
+                  "order; chronological: splits by posted_at, train on the past")
       ->capture_default_str()
-      ->check(CLI::IsMember({"honest", "authors"}));
+      ->check(CLI::IsMember({"honest", "authors", "chronological"}));
+  command
+      .add_option("--retrieval", flags.retrieval,
+                  "similar: the most similar rows; random: rows drawn by chance, as a control")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"similar", "random"}));
+  command.add_flag("--drop-near-duplicates", flags.request.rules.drop_near_duplicates,
+                   "Neither train on nor retrieve rows that are nearly the same as one of a later "
+                   "split (title, or similarity above 0.99)");
   command.add_option("--seed", flags.request.config.seed, "Seed of weights, dropout and shuffling")
       ->capture_default_str();
   command

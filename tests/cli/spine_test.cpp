@@ -101,11 +101,18 @@ TEST_F(Spine, FromManifestToPrediction) {
   double weights = 0.0;
   for (const auto& instance : prediction["instances"]) weights += instance["weight"].get<double>();
   EXPECT_NEAR(weights, 1.0, 1e-6);
+  EXPECT_TRUE(prediction["instances"][9].contains("effect_log2"));
+  ASSERT_EQ(prediction["parts"].size(), 2U) << "title and retrieval";
+  EXPECT_EQ(prediction["parts"][0]["part"], "title");
+  EXPECT_NEAR(
+      prediction["parts"][0]["share"].get<double>() + prediction["parts"][1]["share"].get<double>(),
+      1.0, 1e-6);
 
   const ProgramResult text =
       run_mmra({"predict", "--bank", bank(), "--model", model(), "--id", "7"});
   EXPECT_EQ(text.status, 0) << text.err;
   EXPECT_THAT(text.out, HasSubstr("comments after 7d predicted"));
+  EXPECT_THAT(text.out, HasSubstr("What each part does to the number:"));
 }
 
 TEST_F(Spine, PredictsAManifestLineByLine) {

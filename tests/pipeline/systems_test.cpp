@@ -112,6 +112,11 @@ TEST_P(Baselines, PredictWhatIsAskedWithAnIntervalAndInstances) {
     double sum = 0.0;
     for (const Instance& instance : prediction.instances) sum += instance.weight;
     EXPECT_NEAR(sum, uses ? 1.0 : 0.0, 1e-9);
+    for (const Instance& instance : prediction.instances) {
+      EXPECT_EQ(instance.effect_log2.has_value(), uses);
+    }
+    ASSERT_FALSE(prediction.parts.empty());
+    EXPECT_EQ(prediction.parts.back().part == "retrieval", uses);
   }
 }
 

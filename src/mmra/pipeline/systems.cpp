@@ -56,6 +56,7 @@ class Mmra final : public System {
   [[nodiscard]] std::uint64_t seed(const TrainRequest& request) const override {
     return request.config.seed;
   }
+  [[nodiscard]] bool learns_in_epochs() const override { return true; }
   [[nodiscard]] std::string config_text(const TrainRequest& request) const override {
     return model::config_to_json(request.config);
   }
@@ -92,6 +93,8 @@ class Baseline final : public System {
   [[nodiscard]] std::uint64_t seed(const TrainRequest& request) const override {
     return request.baseline.seed;
   }
+  /// The trees sample neither rows nor columns, the others have nothing random either.
+  [[nodiscard]] bool depends_on_seed() const override { return false; }
   [[nodiscard]] std::string config_text(const TrainRequest& request) const override {
     return baselines::config_to_json(request.baseline);
   }
@@ -148,6 +151,7 @@ class NeuralBaselineSystem final : public System {
   [[nodiscard]] std::uint64_t seed(const TrainRequest& request) const override {
     return request.neural_baseline.seed;
   }
+  [[nodiscard]] bool learns_in_epochs() const override { return true; }
   [[nodiscard]] std::string config_text(const TrainRequest& request) const override {
     return model::config_to_json(request.neural_baseline);
   }

@@ -2,6 +2,17 @@
 
 namespace mmra::retrieval {
 
+std::string_view name_of(Choice choice) noexcept {
+  return choice == Choice::kRandom ? "random" : "similar";
+}
+
+std::optional<Choice> parse_choice(std::string_view name) noexcept {
+  for (const Choice choice : {Choice::kSimilar, Choice::kRandom}) {
+    if (name == name_of(choice)) return choice;
+  }
+  return std::nullopt;
+}
+
 bool admits(const RetrievalPolicy& policy, const QueryIdentity& query, const bank::BankTable& table,
             std::size_t candidate_row) {
   if (query.own_row && *query.own_row == candidate_row) return false;

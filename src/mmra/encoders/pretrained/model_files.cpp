@@ -233,9 +233,18 @@ void convert_to_bfloat16(const TensorView& from, std::span<std::uint16_t> to) {
     std::memcpy(to.data(), from.bytes.data(), from.bytes.size());
     return;
   }
-  std::vector<float> values(to.size());
-  convert_to_floats(from, values);
-  round_to_bfloat16(values.data(), to.data(), static_cast<std::int64_t>(to.size()));
+  // By parts: a copy of the whole would be larger than the result.
+  constexpr std::size_t kPart = std::size_t{1} << 16;
+  const std::size_t width = size_of(from.type);
+  std::vector<float> values(std::min(kPart, to.size()));
+  for (std::size_t first = 0; first < to.size(); first += kPart) {
+    const std::size_t count = std::min(kPart, to.size() - first);
+    const TensorView part{from.type,
+                          {static_cast<std::int64_t>(count)},
+                          from.bytes.subspan(first * width, count * width)};
+    convert_to_floats(part, std::span(values).first(count));
+    round_to_bfloat16(values.data(), to.data() + first, static_cast<std::int64_t>(count));
+  }
 }
 
 }  // namespace mmra::encoders
