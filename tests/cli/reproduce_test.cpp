@@ -88,7 +88,9 @@ TEST_F(Reproduce, ATableThatIsStoppedAndKilledGoesOn) {
   const ProgramResult evaluated =
       run_mmra({"evaluate", "--bank", bank(), "--model",
                 (models / "mmra-without-retrieval/seed-2025").string(), "--json", "--quiet"});
-  EXPECT_EQ(table["rows"][1]["runs"][1]["test"]["nmse"], json::parse(evaluated.out)["nmse"]);
+  // As many threads may round sums differently.
+  EXPECT_NEAR(table["rows"][1]["runs"][1]["test"]["nmse"].get<double>(),
+              json::parse(evaluated.out)["nmse"].get<double>(), 1e-5);
 
   // Once more: nothing is trained, the numbers stay.
   const std::string csv = document(".csv");
