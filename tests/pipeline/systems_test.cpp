@@ -24,14 +24,16 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 TEST(Systems, HaveNamesOfTheirOwnAndTheNetworkFirst) {
-  EXPECT_EQ(names_of_systems(), "mmra, svr, hyfea, ridge, knn, mean");
+  EXPECT_EQ(names_of_systems(), "mmra, mmra-plus, svr, hyfea, ridge, knn, mean");
   for (const System* system : all_systems()) {
     EXPECT_EQ(&find_system(system->name()), system);
     EXPECT_FALSE(system->summary().empty());
   }
-  expect_error(ErrorKind::kInvalidInput, "no model \"magic\"; there are mmra, svr",
+  expect_error(ErrorKind::kInvalidInput, "no model \"magic\"; there are mmra, mmra-plus, svr",
                [] { (void)find_system("magic"); });
 }
+
+bool retrieves(const std::string& system) { return system == "knn" || system == "mmra-plus"; }
 
 class Baselines : public ::testing::TestWithParam<const char*> {
  protected:
@@ -106,7 +108,7 @@ TEST_P(Baselines, PredictWhatIsAskedWithAnIntervalAndInstances) {
     EXPECT_LE(prediction.interval_low, prediction.popularity);
     EXPECT_GE(prediction.interval_high, prediction.popularity);
     EXPECT_THAT(prediction.instances, SizeIs(3));
-    const bool uses = std::string(GetParam()) == "knn";
+    const bool uses = retrieves(GetParam());
     EXPECT_EQ(prediction.instances_used, uses);
     double sum = 0.0;
     for (const Instance& instance : prediction.instances) sum += instance.weight;
@@ -116,7 +118,7 @@ TEST_P(Baselines, PredictWhatIsAskedWithAnIntervalAndInstances) {
 
 TEST_P(Baselines, APredictionIsThatOfTheEvaluation) {
   (void)train_silently(request_);
-  if (std::string(GetParam()) == "knn") {
+  if (retrieves(GetParam())) {
     GTEST_SKIP()
         << "a deployed model retrieves from all labelled records, an evaluation from train";
   }
@@ -141,8 +143,11 @@ TEST_P(Baselines, AStoppedTrainingLeavesRoomForTheNext) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Baselines,
-                         ::testing::Values("svr", "hyfea", "ridge", "knn", "mean"),
-                         [](const auto& test) { return std::string(test.param); });
+                         ::testing::Values("mmra-plus", "svr", "hyfea", "ridge", "knn", "mean"),
+                         [](const auto& test) {
+                           const std::string name = test.param;
+                           return name.substr(name.find('-') + 1);
+                         });
 
 TEST(UnknownSystem, IsOneClearLineInEveryUse) {
   const TemporaryDirectory directory;
@@ -153,7 +158,7 @@ TEST(UnknownSystem, IsOneClearLineInEveryUse) {
   std::string card = read_file(file);
   card.replace(card.find("\"mean\""), 6, "\"magic\"");
   write_file_atomically(file, card);
-  const std::string part = "holds a model \"magic\"; this program knows mmra, svr";
+  const std::string part = "holds a model \"magic\"; this program knows mmra, mmra-plus, svr";
   expect_error(ErrorKind::kUnsupported, part,
                [&] { (void)evaluate_silently(directory.path(), bank::Split::kTest, "mean"); });
   expect_error(ErrorKind::kUnsupported, part, [&] {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "mmra/bank/feature_table.h"
+#include "mmra/bank/load_feature_table.h"
 #include "mmra/core/error.h"
 #include "mmra/pipeline/feature_file.h"
 #include "mmra/pipeline/systems.h"
@@ -47,6 +48,15 @@ void require_own_tokens(const Query& query, const bank::BankSchema& schema) {
   };
   if (foreign.visual && !query.video.empty()) refuse("visual", "--video");
   if (foreign.text && !query.title.empty()) refuse("text", "--title");
+}
+
+bank::RowDetails details_of(const EncodedQuery& query, const bank::TokenView& visual) {
+  bank::Record record;
+  record.title = query.title;
+  record.captions = query.captions;
+  record.context = query.context;
+  record.posted_at = query.posted_at;
+  return bank::make_details(record, visual, query.features.retrieval_vector);
 }
 
 /// The features of the retrieved instances alone: k rows, not the whole bank.
@@ -96,9 +106,18 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
       predictor_((check_same_encoders(card_, schema_),
                   load_beside(system_of_model(card_.model, model_directory), model_directory,
                               num_threads))),
-      encoders_(open_bank_encoders(bank_directory, schema_, precision)),
-      table_(bank_->table()),
-      sorted_popularity_(sorted_labels(*table_)) {}
+      encoders_(open_bank_encoders(bank_directory, schema_, precision)) {
+  const bank::FeatureColumns columns =
+      system_of_model(card_.model, model_directory).feature_columns();
+  if (columns.details) {
+    bank::LoadedFeatures loaded = bank::load_feature_table(*bank_, columns);
+    memory_ = std::move(loaded.features);
+    table_ = std::move(loaded.table);
+  } else {
+    table_ = bank_->table();
+  }
+  sorted_popularity_ = sorted_labels(*table_);
+}
 
 Prediction PredictionEngine::predict(const Query& query, const std::stop_token& stop) {
   require_own_tokens(query, schema_);
@@ -108,14 +127,21 @@ Prediction PredictionEngine::predict(const Query& query, const std::stop_token& 
       retrieval::RetrievalPolicy::deployed(), num_threads_, stop);
 
   bank::FeatureTable queries(schema_.visual_dim, schema_.text_dim);
-  queries.append(view_of(encoded.features.visual_tokens), view_of(encoded.features.text_tokens),
-                 std::nullopt);
+  const bank::TokenView visual = view_of(encoded.features.visual_tokens);
+  queries.append(visual, view_of(encoded.features.text_tokens), std::nullopt);
   model::Batch batch;
-  const bank::FeatureTable memory =
-      instance_features(*bank_, *table_, schema_, retrieved, batch.instance_rows);
+  std::optional<bank::FeatureTable> instances;
+  if (memory_) {
+    queries.append_details(details_of(encoded, visual));
+    batch.instance_rows = retrieved.rows;
+    batch.own_retrieval = {
+        table_.get(), retrieval::RetrievalPolicy::deployed(), {encoded.identity}};
+  } else {
+    instances = instance_features(*bank_, *table_, schema_, retrieved, batch.instance_rows);
+  }
   batch.queries = &queries;
   batch.query_rows = {0};
-  batch.memory = &memory;
+  batch.memory = memory_ ? &*memory_ : &*instances;
   batch.k = card_.k;
   batch.similarities = retrieved.similarities;
 
@@ -130,8 +156,10 @@ Prediction PredictionEngine::predict(const Query& query, const std::stop_token& 
   prediction.percentile = percentile_of(sorted_popularity_, prediction.popularity);
   prediction.unit = schema_.popularity_unit;
   prediction.horizon = schema_.popularity_horizon;
+  const auto used = predictor_.get()->used_instances(batch, card_.k);
   prediction.instances =
-      describe_instances(*bank_, *table_, retrieved, similarity_scale_.value_or(1.0));
+      used ? describe_instances(*bank_, *table_, used->at(0))
+           : describe_instances(*bank_, *table_, retrieved, similarity_scale_.value_or(1.0));
   prediction.instances_used = similarity_scale_.has_value();
   if (!prediction.instances_used) {
     for (Instance& instance : prediction.instances) instance.weight = 0.0;

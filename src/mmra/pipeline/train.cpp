@@ -33,10 +33,11 @@ struct LoadedBank {
   bank::FeatureTable features;
 };
 
-LoadedBank load_bank(const std::filesystem::path& directory, ProgressSink& progress) {
+LoadedBank load_bank(const std::filesystem::path& directory, const bank::FeatureColumns& columns,
+                     ProgressSink& progress) {
   const auto bank = bank::open_bank(directory, bank::OpenMode::kReadOnly);
   progress.begin("loading features", std::nullopt);
-  bank::LoadedFeatures loaded = bank::load_feature_table(*bank);
+  bank::LoadedFeatures loaded = bank::load_feature_table(*bank, columns);
   progress.end();
   return {bank->info(), std::move(loaded.table), std::move(loaded.features)};
 }
@@ -86,6 +87,7 @@ training::Examples retrieve_for_rows(const bank::BankTable& table, std::vector<s
   examples.instances = retrieval::search_exact(table, vectors, identities, k, policy_of(protocol),
                                                num_threads, stop);
   examples.rows = std::move(rows);
+  examples.own_retrieval = {&table, policy_of(protocol), std::move(identities)};
   return examples;
 }
 
@@ -93,8 +95,10 @@ void select(const training::Examples& from, const std::vector<std::size_t>& indi
             training::Examples& to) {
   const auto k = static_cast<std::size_t>(from.instances.k);
   to.instances.k = from.instances.k;
+  to.own_retrieval = {from.own_retrieval->table, from.own_retrieval->policy, {}};
   for (const std::size_t i : indices) {
     to.rows.push_back(from.rows[i]);
+    to.own_retrieval->queries.push_back(from.own_retrieval->queries[i]);
     const auto begin = static_cast<std::ptrdiff_t>(i * k);
     const auto end = static_cast<std::ptrdiff_t>((i + 1) * k);
     to.instances.rows.insert(to.instances.rows.end(), from.instances.rows.begin() + begin,
@@ -237,7 +241,7 @@ Rows retrieve_for_training(const LoadedBank& loaded, std::vector<std::int32_t> t
 
 model::LabelledBatch whole(const bank::FeatureTable& features, const training::Examples& examples) {
   return {{&features, examples.rows, &features, examples.instances.k, examples.instances.rows,
-           examples.instances.similarities},
+           examples.instances.similarities, examples.own_retrieval},
           labels_of(features, examples.rows)};
 }
 
@@ -314,7 +318,7 @@ void save_model(const model::Predictor& predictor, const TrainRequest& request,
 TrainSummary train_model(const TrainRequest& request, ProgressSink& progress) {
   const auto started = std::chrono::steady_clock::now();
   const System& system = find_system(request.model);
-  const LoadedBank loaded = load_bank(request.bank_directory, progress);
+  const LoadedBank loaded = load_bank(request.bank_directory, system.feature_columns(), progress);
   std::vector<std::int32_t> train_rows = labelled_rows(*loaded.table, bank::Split::kTrain);
   std::vector<std::int32_t> valid_rows = labelled_rows(*loaded.table, bank::Split::kValid);
   require_rows(train_rows.size(), kMinTrainRows, "train");
@@ -346,9 +350,9 @@ EvaluationReport evaluate_model(const std::filesystem::path& bank_directory,
       training::load_calibration(model_directory / "calibration.json");
   check_same_encoders(report.card,
                       bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)->info().schema);
-  const auto predictor =
-      system_of_model(report.card.model, model_directory).load(model_directory, num_threads);
-  const LoadedBank loaded = load_bank(bank_directory, progress);
+  const System& system = system_of_model(report.card.model, model_directory);
+  const auto predictor = system.load(model_directory, num_threads);
+  const LoadedBank loaded = load_bank(bank_directory, system.feature_columns(), progress);
   const bank::BankTable& table = *loaded.table;
 
   std::vector<std::int32_t> rows = labelled_rows(table, split);

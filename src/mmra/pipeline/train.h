@@ -12,6 +12,7 @@
 #include "mmra/evaluation/metrics.h"
 #include "mmra/model/mmra_config.h"
 #include "mmra/pipeline/model_directory.h"
+#include "mmra/plus/plus_config.h"
 #include "mmra/training/calibration.h"
 #include "mmra/training/trainer.h"
 
@@ -25,6 +26,10 @@ struct TrainRequest {
   // statistics) is filled in from it.
   model::MmraConfig config;            ///< mmra
   baselines::BaselineConfig baseline;  ///< svr, hyfea, ridge, knn, mean; its kind follows `model`
+  plus::PlusConfig plus;               ///< mmra-plus
+  /// mmra-plus: context columns of the bank that it looks at; "name:category" for numbers that are
+  /// names.
+  std::vector<std::string> use;
   Protocol protocol = Protocol::kHonest;
   int max_epochs = 0;  ///< this and the next two: of what learns in epochs
   int batch_size = 0;

@@ -1,10 +1,21 @@
 #include "mmra/retrieval/retrieval_policy.h"
 
 namespace mmra::retrieval {
+namespace {
+
+bool share_fold(const std::vector<std::int32_t>& folds, std::size_t a, std::size_t b) {
+  return folds[a] >= 0 && folds[a] == folds[b];
+}
+
+}  // namespace
 
 bool admits(const RetrievalPolicy& policy, const QueryIdentity& query, const bank::BankTable& table,
             std::size_t candidate_row) {
   if (query.own_row && *query.own_row == candidate_row) return false;
+  if (policy.folds != nullptr && query.own_row &&
+      share_fold(*policy.folds, *query.own_row, candidate_row)) {
+    return false;
+  }
   if (!policy.splits.contains(table.split(candidate_row))) return false;
   if (policy.labelled_only && !table.popularity(candidate_row)) return false;
   if (query.as_of) {
