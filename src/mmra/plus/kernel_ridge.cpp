@@ -15,8 +15,6 @@
 namespace mmra::plus {
 namespace {
 
-constexpr double kTolerance = 1e-3;
-constexpr int kMaxIterations = 60;
 constexpr std::size_t kRowsAtATime = 16;    // of the kernel, while it is made
 constexpr std::size_t kProductRows = 1024;  // of the kernel, in a matrix product
 
@@ -26,11 +24,12 @@ using Columns = std::vector<float>;
 class Solver {
  public:
   Solver(const SimilarityIndex& index, std::span<const float> targets,
-         std::span<const std::int32_t> folds, int num_folds, double lambda, int num_threads,
-         const std::stop_token& stop)
+         std::span<const std::int32_t> folds, int num_folds, const RidgeSettings& settings,
+         int num_threads, const std::stop_token& stop)
       : n_(index.num_rows()),
         width_(static_cast<std::size_t>(num_folds) + 1),
-        lambda_(static_cast<float>(lambda)),
+        settings_(settings),
+        lambda_(static_cast<float>(settings.lambda)),
         folds_(folds),
         num_threads_(num_threads),
         stop_(stop) {
@@ -161,7 +160,7 @@ class Solver {
     std::vector<double> squares = start;
     progress.begin("fitting the kernel ridge", std::nullopt);
     int iteration = 0;
-    while (iteration < kMaxIterations && !all_solved(squares, start)) {
+    while (iteration < settings_.max_iterations && !all_solved(squares, start)) {
       ++iteration;
       const Columns image = apply(direction);
       std::vector<double> step = ratios(squares, dots(direction, image));
@@ -185,8 +184,8 @@ class Solver {
     return iteration;
   }
 
-  [[nodiscard]] static bool is_solved(double squares, double start) {
-    return squares <= kTolerance * kTolerance * start;
+  [[nodiscard]] bool is_solved(double squares, double start) const {
+    return squares <= settings_.tolerance * settings_.tolerance * start;
   }
   [[nodiscard]] bool all_solved(const std::vector<double>& squares,
                                 const std::vector<double>& start) const {
@@ -198,6 +197,7 @@ class Solver {
 
   std::size_t n_;
   std::size_t width_;
+  RidgeSettings settings_;
   float lambda_;
   std::span<const std::int32_t> folds_;
   int num_threads_;
@@ -219,10 +219,10 @@ float KernelRidge::predict(std::span<const float> similarities) const {
 }
 
 KernelRidgeFit fit_kernel_ridge(const SimilarityIndex& index, std::span<const float> targets,
-                                std::span<const std::int32_t> folds, int num_folds, double lambda,
-                                int num_threads, const std::stop_token& stop,
-                                ProgressSink& progress) {
-  return Solver(index, targets, folds, num_folds, lambda, num_threads, stop).run(progress);
+                                std::span<const std::int32_t> folds, int num_folds,
+                                const RidgeSettings& settings, int num_threads,
+                                const std::stop_token& stop, ProgressSink& progress) {
+  return Solver(index, targets, folds, num_folds, settings, num_threads, stop).run(progress);
 }
 
 }  // namespace mmra::plus

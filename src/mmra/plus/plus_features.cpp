@@ -375,7 +375,7 @@ FirstStageFit fit_first_stage(const model::LabelledBatch& train, const PlusConfi
 
   if (config.parts.kernel) {
     KernelRidgeFit ridge =
-        fit_kernel_ridge(*fit.stage.train, train.targets, folds, config.num_folds, config.lambda,
+        fit_kernel_ridge(*fit.stage.train, train.targets, folds, config.num_folds, {config.lambda},
                          num_threads, stop, progress);
     for (std::size_t i = 0; i < ridge.out_of_fold.size(); ++i) {
       fit.features.row(i)[0] = ridge.out_of_fold[i];

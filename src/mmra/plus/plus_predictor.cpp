@@ -1,8 +1,8 @@
 #include "mmra/plus/plus_predictor.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
+#include <array>
+#include <cstdio>
 #include <string_view>
 #include <utility>
 
@@ -35,6 +35,24 @@ std::vector<std::int32_t> divide_into_folds(const model::Batch& batch, int num_f
         static_cast<std::int32_t>(place % static_cast<std::size_t>(num_folds));
   }
   return folds;
+}
+
+/// What rests on other clips.
+constexpr std::pair<const char*, bool Parts::*> kRetrievalParts[] = {
+    {"nearest instances", &Parts::neighbours}, {"kernel ridge", &Parts::kernel}};
+
+bool retrieves(const Parts& parts) { return parts.neighbours || parts.kernel; }
+
+Parts retrieval_left_out(Parts parts) {
+  parts.neighbours = false;
+  parts.kernel = false;
+  return parts;
+}
+
+std::string readable(const PairedGain& gain) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.3f ± %.3f", gain.mean, gain.standard_error);
+  return text.data();
 }
 
 void require_own_retrieval(const model::Batch& batch) {
@@ -71,6 +89,7 @@ void PlusPredictor::fit(const model::LabelledBatch& train, const model::Labelled
   baselines::check_labelled(stop);
   require_own_retrieval(train.batch);
   findings_.clear();
+  memory_.reset();
   config_.label_mean = baselines::mean_of(train.targets);
   const std::vector<std::int32_t> folds =
       divide_into_folds(train.batch, config_.num_folds, config_.seed);
@@ -78,14 +97,32 @@ void PlusPredictor::fit(const model::LabelledBatch& train, const model::Labelled
   stage_ = std::move(first.stage);
   config_.has_visual = !stage_.spaces.visual_origin.empty();
   choose_parts(first.features, train, folds, stop_token, progress);
-
-  const FeatureMatrix chosen =
-      select_parts(first.features, parts_of_features(config_), config_.parts);
-  trees_bytes_ = grow_trees(chosen, train.targets, config_.trees, config_.seed, num_threads_,
-                            stop_token, progress)
-                     .save_to_bytes();
+  std::string bytes = grow(first.features, train.targets, config_.parts, stop_token, progress);
+  if (retrieves(config_.parts) && num_features(retrieval_left_out(config_.parts)) > 0) {
+    const Parts fewer = retrieval_left_out(config_.parts);
+    std::string others = grow(first.features, train.targets, fewer, stop_token, progress);
+    if (retrieval_misleads(bytes, others, fewer, stop)) {
+      config_.parts = fewer;
+      bytes = std::move(others);
+    }
+  }
+  trees_bytes_ = std::move(bytes);
   config_.trees.fingerprint = fingerprint(trees_bytes_);
   trees_.emplace(trees_bytes_, "XGBoost's model", num_threads_);
+}
+
+std::size_t PlusPredictor::num_features(const Parts& parts) const {
+  const std::vector<Part> all = parts_of_features(config_);
+  return static_cast<std::size_t>(
+      std::count_if(all.begin(), all.end(), [&](Part part) { return has_part(parts, part); }));
+}
+
+std::string PlusPredictor::grow(const FeatureMatrix& features, const std::vector<float>& targets,
+                                const Parts& parts, const std::stop_token& stop_token,
+                                ProgressSink& progress) const {
+  return grow_trees(select_parts(features, parts_of_features(config_), parts), targets,
+                    config_.trees, config_.seed, stop_token, progress)
+      .save_to_bytes();
 }
 
 void PlusPredictor::choose_parts(const FeatureMatrix& features, const model::LabelledBatch& train,
@@ -96,8 +133,53 @@ void PlusPredictor::choose_parts(const FeatureMatrix& features, const model::Lab
     return cross_validate(select_parts(features, part_of_feature, parts), train.targets, folds,
                           config_.trees, config_.seed, num_threads_, stop_token, progress);
   };
+  if (num_features(config_.parts) == 0) {
+    throw Error(ErrorKind::kInvalidInput,
+                "mmra-plus without kernel, retrieval, keys, shape and context sees nothing; leave "
+                "one of them in");
+  }
   CrossValidation best = validate(config_.parts);
+  for (const auto& [name, part] : kRetrievalParts) {
+    Parts fewer = config_.parts;
+    if (!(fewer.*part)) continue;
+    fewer.*part = false;
+    if (num_features(fewer) == 0) continue;
+    CrossValidation other = validate(fewer);
+    const PairedGain gain = paired_gain(best.squared_errors, other.squared_errors);
+    const std::string by = std::string(name) + " by " + readable(gain);
+    if (gain.mean < gain.standard_error) {
+      config_.parts = fewer;
+      best = std::move(other);
+      findings_.push_back("left out, since it helps by less than one standard error: " + by);
+    } else {
+      findings_.push_back("the squared error shrinks through the " + by);
+    }
+  }
   config_.trees.num_rounds = best.num_rounds;
+}
+
+bool PlusPredictor::retrieval_misleads(const std::string& with, const std::string& without,
+                                       const Parts& fewer, const model::LabelledBatch& stop) {
+  const FeatureMatrix features =
+      make_features(stop.batch, config_, stage_, memory_of(stop.batch), num_threads_);
+  const std::vector<Part> part_of_feature = parts_of_features(config_);
+  const auto squared_errors = [&](const std::string& bytes, const Parts& parts) {
+    const baselines::Booster trees(bytes, "XGBoost's model", num_threads_);
+    const std::vector<float> values = trees.predict(
+        baselines::TreeRows(select_parts(features, part_of_feature, parts), {}, num_threads_));
+    std::vector<double> errors;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double error = static_cast<double>(values[i]) - stop.targets[i];
+      errors.push_back(error * error);
+    }
+    return errors;
+  };
+  const PairedGain gain =
+      paired_gain(squared_errors(with, config_.parts), squared_errors(without, fewer));
+  if (gain.mean > -gain.standard_error) return false;
+  findings_.push_back("retrieval is left out: on validation rows it misleads, by " +
+                      readable(gain));
+  return true;
 }
 
 std::string PlusPredictor::describe_fit() const {
@@ -110,7 +192,8 @@ std::string PlusPredictor::describe_fit() const {
 const Memory& PlusPredictor::memory_of(const model::Batch& batch) {
   require_own_retrieval(batch);
   const model::OwnRetrieval& retrieval = *batch.own_retrieval;
-  MemoryKey key{batch.memory, batch.memory->num_rows(), retrieval.table->generation(), {}};
+  MemoryKey key{
+      batch.memory, retrieval.table, batch.memory->num_rows(), retrieval.table->generation(), {}};
   for (const bank::Split split : {bank::Split::kTrain, bank::Split::kValid, bank::Split::kTest}) {
     key.admits_splits[static_cast<std::size_t>(split)] = retrieval.policy.splits.contains(split);
   }

@@ -37,9 +37,19 @@ class PlusPredictor final : public model::FittedPredictor {
  private:
   /// The memory of the batch's bank; kept from one batch to the next.
   [[nodiscard]] const Memory& memory_of(const model::Batch& batch);
+  [[nodiscard]] std::size_t num_features(const Parts& parts) const;
+  [[nodiscard]] std::string grow(const FeatureMatrix& features, const std::vector<float>& targets,
+                                 const Parts& parts, const std::stop_token& stop_token,
+                                 ProgressSink& progress) const;
+  /// The number of trees by cross-validation; leaves out what rests on other clips where, over the
+  /// train rows, it helps by less than a standard error.
   void choose_parts(const FeatureMatrix& features, const model::LabelledBatch& train,
                     std::span<const std::int32_t> folds, const std::stop_token& stop_token,
                     ProgressSink& progress);
+  /// Whether rows that nobody learned from are predicted worse with retrieval, by more than a
+  /// standard error: near-copies among the train rows may be no guide to what is new.
+  [[nodiscard]] bool retrieval_misleads(const std::string& with, const std::string& without,
+                                        const Parts& fewer, const model::LabelledBatch& stop);
 
   PlusConfig config_;
   int num_threads_;
@@ -49,7 +59,8 @@ class PlusPredictor final : public model::FittedPredictor {
   std::vector<std::string> findings_;
 
   struct MemoryKey {
-    const bank::FeatureTable* table = nullptr;
+    const bank::FeatureTable* features = nullptr;
+    const bank::BankTable* table = nullptr;
     std::size_t num_rows = 0;
     std::uint64_t generation = 0;
     bool admits_splits[3] = {false, false, false};

@@ -39,8 +39,7 @@ struct CrossValidation {
 [[nodiscard]] baselines::Booster grow_trees(const FeatureMatrix& features,
                                             const std::vector<float>& targets,
                                             const TreeSettings& settings, std::uint64_t seed,
-                                            int num_threads, const std::stop_token& stop,
-                                            ProgressSink& progress);
+                                            const std::stop_token& stop, ProgressSink& progress);
 
 /// By how much the mean squared error grows without something, from the errors of the same rows
 /// with and without it, and the standard error of that.
