@@ -51,6 +51,7 @@ set(MMRA_TEST_HEADERS ${MMRA_COMMON_HEADERS} <gmock/gmock.h> <gtest/gtest.h>)
 
 # mmra_test(NAME [WHOLE] SOURCES ... LINK ... [PRECOMPILE headers]): one test program a room; every
 # case is found by ctest.
+# OpenMP's threads sleep while they wait (apps/mmra/openmp_threads.h): tests run side by side.
 # WHOLE: one ctest entry for all cases, where each start is slow (LibTorch takes half a second).
 # PRECOMPILE: as in mmra_room; else all tests share tests/precompiled.cpp's.
 function(mmra_test name)
@@ -73,8 +74,8 @@ function(mmra_test name)
   target_link_libraries(${name} PRIVATE ${TEST_LINK} GTest::gmock GTest::gtest_main mmra_options)
   if(TEST_WHOLE)
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 900 ENVIRONMENT GOMP_SPINCOUNT=1000)
   else()
-    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300 ENVIRONMENT GOMP_SPINCOUNT=1000)
   endif()
 endfunction()

@@ -1,11 +1,12 @@
-// config.json and model.safetensors.index.json of any bytes, as every pretrained encoder reads
-// them.
+// config.json, generation_config.json and model.safetensors.index.json of any bytes, as every
+// pretrained encoder reads them.
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "mmra/encoders/pretrained/bert.h"
+#include "mmra/encoders/pretrained/generation_config.h"
 #include "mmra/encoders/pretrained/model_config.h"
 #include "mmra/encoders/pretrained/model_files.h"
 #include "mmra/encoders/pretrained/vision_transformer.h"
@@ -40,6 +41,20 @@ void read_vision(const ModelConfig& config, bool is_blip) {
   }));
 }
 
+/// generation_config.json has the keys that `text_config` may have and goes through the same
+/// reader.
+void read_generation(const ModelConfig& config) {
+  static_cast<void>(outcome_of([&] {
+    const auto options = mmra::encoders::read_generation_options("/nowhere", config);
+    constexpr int kWords = 30524;
+    mmra::encoders::check(options, kWords);
+    require(options.num_beams > 0 && options.max_length > 1 && options.start_id < kWords &&
+                options.repetition_penalty > 0.0F,
+            "generation that cannot be");
+    return std::string();
+  }));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -49,6 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     read_bert(config);
     read_vision(config, /*is_blip=*/false);
     read_vision(config, /*is_blip=*/true);
+    read_generation(config);
     return std::string();
   }));
   static_cast<void>(outcome_of([&] {

@@ -7,7 +7,7 @@ CHECKOUT is a working copy of the public repository ICDM-UESTC/MMRA. Its forward
 the embedding of the labels, which its constructor never makes; the script adds an nn.ReLU there and
 changes nothing else.
 
-Weights and features are functions of a name and an index (`made`), so that both sides make them and
+Weights and features are functions of a name and an index (golden/made_numbers.py), so that both sides make them and
 no file holds them. A file has the forward pass in float64 and float32, the gradients of the mean
 squared error, the change that one step of Adam makes, and the losses of a few float32 steps. Of large
 tensors it has the norm and two projections on made directions, of small ones every value.
@@ -20,7 +20,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-MASK = (1 << 64) - 1
+sys.path.insert(0, str(Path(__file__).parent / "golden"))
+from made_numbers import hashed, made, made_features, made_popularity, made_weight, summary
+
 FULL_VALUES = 400  # tensors up to this size are written whole
 CASES = [
     {"name": "reduced", "feature_dim": 12, "frames": 6, "k": 4, "batch": 5, "items": 14,
@@ -33,40 +35,11 @@ CASES = [
 ADAM_RATE = 1e-5
 
 
-def hashed(name, count):
-    """splitmix64 of FNV-1a(name) + index: uint64 [count]."""
-    seed = 0xCBF29CE484222325
-    for byte in name.encode():
-        seed = ((seed ^ byte) * 0x100000001B3) & MASK
-    with np.errstate(over="ignore"):
-        z = (np.arange(count, dtype=np.uint64) + np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-def made(name, count):
-    """Even in [-1, 1), multiples of 2^-23: float64 [count]."""
-    return (hashed(name, count) >> np.uint64(40)).astype(np.float64) / 2.0**23 - 1.0
-
-
-def made_weight(name, shape):
-    bound = 1.0 / np.sqrt(float(shape[-1])) if len(shape) == 2 else 0.05
-    values = (made(name, int(np.prod(shape))) * bound).astype(np.float32)
-    return torch.from_numpy(values.reshape(shape))
-
-
-def made_features(name, count):
-    """Multiples of 1/512 in [-2, 2): exact in float16."""
-    return (hashed(name, count) >> np.uint64(53)).astype(np.float64) / 512.0 - 2.0
-
-
 def made_inputs(case, dtype):
     d, frames, items = case["feature_dim"], case["frames"], case["items"]
     visual = made_features("visual", items * frames * d).reshape(items, frames, d)
     text = made_features("text", items * d).reshape(items, 1, d)
-    popularity = 1 + hashed("popularity", items) % np.uint64(4096)
-    labels = np.log2(popularity.astype(np.float64)).astype(np.float32)
+    labels = np.log2(made_popularity(items)).astype(np.float32)
     batch, k = case["batch"], case["k"]
     rows = (hashed("instances", batch * k) % np.uint64(items)).astype(np.int64).reshape(batch, k)
     similarities = made("similarities", batch * k).astype(np.float32).reshape(batch, k)
@@ -87,16 +60,6 @@ def made_model(authors, case, dtype):
         for name, weight in model.named_parameters():
             weight.copy_(made_weight(name, tuple(weight.shape)))
     return model
-
-
-def summary(name, tensor):
-    values = tensor.detach().numpy().astype(np.float64).ravel()
-    result = {"norm": float(np.linalg.norm(values)),
-              "projections": [float(np.dot(values, made(f"{name}#{i}", values.size)))
-                              for i in range(2)]}
-    if values.size <= FULL_VALUES:
-        result["values"] = values.tolist()
-    return result
 
 
 def float_losses(authors, case):
@@ -122,9 +85,9 @@ def golden(authors, case):
     loss = torch.nn.functional.mse_loss(output, labels)
     loss.backward()
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-    gradients = {name: summary(name, weight.grad) for name, weight in model.named_parameters()}
+    gradients = {name: summary(name, weight.grad, FULL_VALUES) for name, weight in model.named_parameters()}
     torch.optim.Adam(model.parameters(), ADAM_RATE).step()
-    changes = {name: summary(name, weight - before[name])
+    changes = {name: summary(name, weight - before[name], FULL_VALUES)
                for name, weight in model.named_parameters()}
     return {**case, "torch": torch.__version__,
             "num_parameters": sum(weight.numel() for weight in model.parameters()),

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <cstdio>
 
 #include "command.h"
@@ -5,6 +6,7 @@
 #include "interrupt.h"
 #include "metrics_json.h"
 #include "mmra/bank/manifest_writer.h"
+#include "mmra/evaluation/deciles.h"
 #include "mmra/pipeline/train.h"
 
 namespace mmra::app {
@@ -32,6 +34,35 @@ void write_predictions(const pipeline::EvaluationReport& report, const std::stri
   writer.commit();
 }
 
+nlohmann::ordered_json deciles_json(const std::vector<evaluation::Group>& groups) {
+  auto deciles = nlohmann::ordered_json::array();
+  for (const evaluation::Group& group : groups) {
+    deciles.push_back({{"n", group.n},
+                       {"low", group.low},
+                       {"high", group.high},
+                       {"mean_prediction", group.mean_prediction},
+                       {"mean_truth", group.mean_target},
+                       {"mae", group.mae},
+                       {"coverage", group.coverage},
+                       {"mean_width_log2", nullptr}});
+    // Infinite where the calibration rows were too few for the level: JSON has no infinity.
+    if (std::isfinite(group.mean_width)) deciles.back()["mean_width_log2"] = group.mean_width;
+  }
+  return deciles;
+}
+
+void print_deciles(const std::vector<evaluation::Group>& groups) {
+  std::printf("\nBy decile of the prediction (log2):\n");
+  Table table({"predicted", "n", "mean", "mean truth", "MAE", "held", "interval width"});
+  for (const evaluation::Group& group : groups) {
+    table.add_row({fixed(group.low, 2) + " to " + fixed(group.high, 2), std::to_string(group.n),
+                   fixed(group.mean_prediction, 2), fixed(group.mean_target, 2),
+                   fixed(group.mae, 2), fixed(100.0 * group.coverage, 1) + " %",
+                   fixed(group.mean_width, 2)});
+  }
+  std::fputs(table.to_text().c_str(), stdout);
+}
+
 int run_evaluate(const EvaluateFlags& flags, const CommonOptions& common) {
   ConsoleProgress progress(common.quiet);
   const std::stop_token stop = stop_on_interrupt();
@@ -39,14 +70,17 @@ int run_evaluate(const EvaluateFlags& flags, const CommonOptions& common) {
       flags.bank, flags.model, *bank::parse_split(flags.split),
       static_cast<std::size_t>(flags.batch_metrics), common.threads(), stop, progress);
   if (!flags.predictions.empty()) write_predictions(report, flags.predictions);
+  const std::vector<evaluation::Group> deciles =
+      evaluation::by_prediction_decile(report.predictions, report.targets, report.half_widths);
   if (common.json) {
     nlohmann::ordered_json document = to_json(report.metrics);
     document["split"] = flags.split;
     document["system"] = report.card.model;
-    document["protocol"] = pipeline::name_of(report.card.protocol);
+    document["protocol"] = pipeline::name_of(report.card.rules.protocol);
     document["encoders"] = report.card.encoders_name;
     document["interval"] = {{"level", report.interval_level},
                             {"coverage", report.interval_coverage}};
+    document["deciles"] = deciles_json(deciles);
     document["mean_of_train"] = to_json(report.mean_of_train);
     if (report.batch_means) {
       document["batch_means"] = to_json(*report.batch_means);
@@ -65,9 +99,11 @@ int run_evaluate(const EvaluateFlags& flags, const CommonOptions& common) {
   std::fputs(table.to_text().c_str(), stdout);
   std::printf("\nLabels: log2 of %s. Encoders: %s. Protocol: %s.\n",
               describe_unit(report.card.popularity_unit, report.card.popularity_horizon).c_str(),
-              report.card.encoders_name.c_str(), pipeline::name_of(report.card.protocol).c_str());
+              report.card.encoders_name.c_str(),
+              pipeline::name_of(report.card.rules.protocol).c_str());
   std::printf("Intervals of %.0f %% held %.1f %% of the rows.\n", 100.0 * report.interval_level,
               100.0 * report.interval_coverage);
+  print_deciles(deciles);
   return 0;
 }
 

@@ -1,5 +1,7 @@
 #include "prediction_output.h"
 
+#include <cmath>
+
 #include "command.h"
 #include "console.h"
 
@@ -13,6 +15,7 @@ nlohmann::ordered_json to_json(const pipeline::Prediction& prediction) {
                          {"similarity", instance.similarity},
                          {"weight", instance.weight},
                          {"popularity", instance.popularity}});
+    if (instance.effect_log2) instances.back()["effect_log2"] = *instance.effect_log2;
     if (!instance.captions.empty()) instances.back()["captions"] = instance.captions;
   }
   nlohmann::ordered_json document = {{"popularity", prediction.popularity},
@@ -25,6 +28,13 @@ nlohmann::ordered_json to_json(const pipeline::Prediction& prediction) {
                                      {"unit", prediction.unit}};
   if (!prediction.horizon.empty()) document["horizon"] = prediction.horizon;
   document["instances"] = std::move(instances);
+  document["parts"] = nlohmann::ordered_json::array();
+  for (const pipeline::PartEffect& part : prediction.parts) {
+    document["parts"].push_back({{"part", part.part},
+                                 {"effect_log2", part.effect_log2},
+                                 {"popularity_without", part.popularity_without},
+                                 {"share", part.share}});
+  }
   if (!prediction.instances_used) document["instances_used"] = false;
   if (!prediction.captions.empty()) document["captions"] = prediction.captions;
   if (prediction.warning) document["warning"] = *prediction.warning;
@@ -41,6 +51,24 @@ std::string describe_captions(const std::vector<std::string>& captions) {
   return text;
 }
 
+namespace {
+
+/// By what factor a part or an instance changes the prediction: "×1.25".
+std::string factor(double effect_log2) { return "×" + fixed(std::exp2(effect_log2), 2); }
+
+std::string parts_text(const pipeline::Prediction& prediction) {
+  if (prediction.parts.empty()) return {};
+  Table table({"what", prediction.unit + " without it", "it makes", "share"});
+  for (const pipeline::PartEffect& part : prediction.parts) {
+    table.add_row({part.part == "retrieval" ? "the past videos below" : "the " + part.part,
+                   readable_count(part.popularity_without), factor(part.effect_log2),
+                   fixed(100.0 * part.share, 0) + " %"});
+  }
+  return "\nWhat each part does to the number:\n" + table.to_text();
+}
+
+}  // namespace
+
 std::string to_text(const pipeline::Prediction& prediction) {
   std::string text = readable_count(prediction.popularity) + " " +
                      describe_unit(prediction.unit, prediction.horizon) + " predicted; with " +
@@ -50,6 +78,7 @@ std::string to_text(const pipeline::Prediction& prediction) {
   text += "More than " + fixed(prediction.percentile, 0) +
           " % of the bank's records have. (log2: " + fixed(prediction.log2_popularity, 2) + ")\n";
   if (!prediction.captions.empty()) text += "\n" + describe_captions(prediction.captions);
+  text += parts_text(prediction);
   if (prediction.instances.empty()) {
     return text + "\nThe bank has no record that it may be compared with.\n";
   }
@@ -57,9 +86,10 @@ std::string to_text(const pipeline::Prediction& prediction) {
               ? "\nThe most similar past videos, and how much each counted:\n"
               : "\nThe most similar past videos, to compare with (this model does not look at "
                 "them):\n";
-  Table table({"weight", "similarity", prediction.unit, "id", "title"});
+  Table table({"weight", "it makes", "similarity", prediction.unit, "id", "title"});
   for (const auto& instance : prediction.instances) {
     table.add_row({prediction.instances_used ? fixed(instance.weight, 3) : "-",
+                   instance.effect_log2 ? factor(*instance.effect_log2) : "-",
                    fixed(instance.similarity, 3), readable_count(instance.popularity),
                    one_line(instance.id, 24), one_line(instance.title, 64)});
   }

@@ -9,7 +9,7 @@
 namespace mmra::app {
 
 /// The documented JSON object of a prediction: popularity, log2, interval, percentile, unit,
-/// instances, captions.
+/// instances, parts, captions.
 [[nodiscard]] nlohmann::ordered_json to_json(const pipeline::Prediction& prediction);
 
 /// The same for people: the number, its interval, where it lies, and the instances behind it.

@@ -18,15 +18,29 @@ struct TrainFlags {
   pipeline::TrainRequest request = pipeline::default_train_request();
   std::string variant = "paper";
   std::string protocol = "honest";
+  std::string retrieval = "similar";
   std::vector<std::string> without;
   /// Of the network alone: given to another model they are a mistake.
   std::vector<const CLI::Option*> network_flags;
   const CLI::Option* use_flag = nullptr;  ///< of mmra-plus alone
+  /// Of everything that learns in epochs: the network and the neural baselines.
+  std::vector<const CLI::Option*> epoch_flags;
 };
 
 bool is_plus(const TrainFlags& flags) { return flags.request.model == "mmra-plus"; }
 
 bool is_network(const TrainFlags& flags) { return flags.request.model == "mmra"; }
+
+bool is_neural_baseline(const TrainFlags& flags) {
+  return model::parse_neural_baseline(flags.request.model).has_value();
+}
+
+bool is_given(const TrainFlags& flags, const std::string& name) {
+  const auto given = [&](const CLI::Option* option) {
+    return option->check_name(name) && option->count() > 0;
+  };
+  return std::any_of(flags.epoch_flags.begin(), flags.epoch_flags.end(), given);
+}
 
 model::Without to_without(const std::vector<std::string>& parts) {
   model::Without without;
@@ -65,12 +79,23 @@ void check_flags_of_model(const TrainFlags& flags) {
     throw CLI::ValidationError(
         "--use", "is a setting of --model mmra-plus; " + flags.request.model + " sees no context");
   }
+  if (is_plus(flags) && flags.retrieval != "similar") {
+    throw CLI::ValidationError("--retrieval", flags.retrieval +
+                                                  " is not for mmra-plus, which chooses its "
+                                                  "instances itself; --without retrieval trains it "
+                                                  "without");
+  }
   if (is_network(flags)) return;
   for (const CLI::Option* option : flags.network_flags) {
     if (option->count() == 0) continue;
     throw CLI::ValidationError(
         option->get_name(),
         "is a setting of the network (--model mmra), not of " + flags.request.model);
+  }
+  for (const CLI::Option* option : flags.epoch_flags) {
+    if (option->count() == 0 || is_neural_baseline(flags)) continue;
+    throw CLI::ValidationError(
+        option->get_name(), "is a setting of what learns in epochs, not of " + flags.request.model);
   }
 }
 
@@ -89,6 +114,23 @@ void share_settings(const std::vector<std::string>& without, pipeline::TrainRequ
   };
   request.plus.parts = {!leaves_out("kernel"), !leaves_out("retrieval"), !leaves_out("keys"),
                         !leaves_out("shape")};
+}
+
+/// A neural baseline has settings of its own, of which the flags change what they name.
+void set_neural_baseline(const TrainFlags& flags, pipeline::TrainRequest& request) {
+  const pipeline::TrainRequest defaults =
+      pipeline::default_train_request(request.model, request.config.variant);
+  model::NeuralBaselineConfig& config = request.neural_baseline;
+  config = defaults.neural_baseline;
+  config.k = request.config.k;
+  config.seed = request.config.seed;
+  config.without_visual = request.config.without.visual;
+  config.without_text = request.config.without.text;
+  if (is_given(flags, "--width")) config.width = request.config.width;
+  if (is_given(flags, "--lr")) config.learning_rate = request.config.learning_rate;
+  if (!is_given(flags, "--epochs")) request.max_epochs = defaults.max_epochs;
+  if (!is_given(flags, "--batch")) request.batch_size = defaults.batch_size;
+  if (!is_given(flags, "--patience")) request.patience = defaults.patience;
 }
 
 nlohmann::ordered_json summary_json(const TrainFlags& flags,
@@ -120,9 +162,11 @@ int run_train(const TrainFlags& flags, const CommonOptions& common) {
   ConsoleProgress progress(common.quiet);
   pipeline::TrainRequest request = flags.request;
   if (flags.variant == "released") request.config.variant = model::Variant::kReleased;
-  if (flags.protocol == "authors") request.protocol = pipeline::Protocol::kAuthors;
+  request.rules.protocol = *pipeline::parse_protocol(flags.protocol);
+  request.rules.instances = *retrieval::parse_choice(flags.retrieval);
   request.config.without = to_without(flags.without);
   share_settings(flags.without, request);
+  if (is_neural_baseline(flags)) set_neural_baseline(flags, request);
   request.num_threads = common.threads();
   request.stop = stop_on_interrupt();
   const pipeline::TrainSummary summary = pipeline::train_model(request, progress);
@@ -141,8 +185,11 @@ int run_train(const TrainFlags& flags, const CommonOptions& common) {
                  fixed(summary.calibrated.nmse, 4), fixed(summary.calibrated.mae, 4),
                  fixed(summary.calibrated.src, 4)});
   std::fputs(table.to_text().c_str(), stdout);
-  std::printf("\n%.0f %% of predictions should lie within a factor of %.1f of the truth.\n",
-              100.0 * summary.calibration.level, std::exp2(summary.calibration.half_width_log2));
+  std::printf(
+      "\n%.0f %% of predictions should lie within a factor of about %.1f of the truth (an interval "
+      "is "
+      "wider\nwhere errors are).\n",
+      100.0 * summary.calibration.level, std::exp2(summary.calibration.half_width_log2));
   std::printf("The model is in %s%s.\n", request.model_directory.c_str(),
               summary.fit.empty() ? " (history.svg shows its training)" : "");
   return 0;
@@ -174,9 +221,18 @@ void add_training_flags(CLI::App& command, TrainFlags& flags) {
           {"retrieval", "positive", "negative", "visual", "text", "kernel", "keys", "shape"}));
   command
       .add_option("--protocol", flags.protocol,
-                  "honest: retrieve from train; authors: from train and validation")
+                  "honest: retrieve from train; authors: from train and validation, batches in "
+                  "order; chronological: splits by posted_at, train on the past")
       ->capture_default_str()
-      ->check(CLI::IsMember({"honest", "authors"}));
+      ->check(CLI::IsMember({"honest", "authors", "chronological"}));
+  command
+      .add_option("--retrieval", flags.retrieval,
+                  "similar: the most similar rows; random: rows drawn by chance, as a control")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"similar", "random"}));
+  command.add_flag("--drop-near-duplicates", flags.request.rules.drop_near_duplicates,
+                   "Neither train on nor retrieve rows that are nearly the same as one of a later "
+                   "split (title, or similarity above 0.99)");
   flags.use_flag =
       command
           .add_option("--use", flags.request.use,
@@ -195,10 +251,15 @@ void add_network_flags(CLI::App& command, TrainFlags& flags) {
   const auto add = [&](CLI::Option* option) {
     flags.network_flags.push_back(option->capture_default_str()->group("Network (--model mmra)"));
   };
+  const auto add_of_epochs = [&](CLI::Option* option) {
+    flags.epoch_flags.push_back(option->capture_default_str()->group(
+        "Networks (the defaults shown are mmra's; the others have their own)"));
+  };
   pipeline::TrainRequest& request = flags.request;
-  add(command
+  add_of_epochs(
+      command
           .add_option("--variant", flags.variant,
-                      "paper: the paper's equations; released: what the authors' code does")
+                      "paper: what the papers mean; released: what the authors' code does")
           ->check(CLI::IsMember({"paper", "released"})));
   add(command
           .add_option("--alpha", request.config.alpha, "Balance of positive and negative attention")
@@ -207,18 +268,20 @@ void add_network_flags(CLI::App& command, TrainFlags& flags) {
           .add_option("--similarity-scale", request.config.similarity_scale,
                       "Weights of instances: softmax(scale * similarity); 1 in the paper")
           ->check(CLI::PositiveNumber));
-  add(command.add_option("--width", request.config.width, "Width d of the network (paper variant)")
-          ->check(at_least(1)));
-  add(command.add_option("--epochs", request.max_epochs, "At most so many epochs")
-          ->check(at_least(1)));
-  add(command.add_option("--batch", request.batch_size, "Rows a step")->check(at_least(1)));
-  add(command.add_option("--lr", request.config.learning_rate, "Learning rate of Adam")
-          ->check(CLI::PositiveNumber));
-  add(command
-          .add_option("--patience", request.patience,
-                      "Stop after so many epochs without a better nMSE")
-          ->check(at_least(1)));
-  add(command.add_flag("--resume", request.resume, "Go on with an interrupted run in --out"));
+  add_of_epochs(command.add_option("--width", request.config.width, "Width of the network")
+                    ->check(at_least(1)));
+  add_of_epochs(command.add_option("--epochs", request.max_epochs, "At most so many epochs")
+                    ->check(at_least(1)));
+  add_of_epochs(
+      command.add_option("--batch", request.batch_size, "Rows a step")->check(at_least(1)));
+  add_of_epochs(command.add_option("--lr", request.config.learning_rate, "Learning rate of Adam")
+                    ->check(CLI::PositiveNumber));
+  add_of_epochs(command
+                    .add_option("--patience", request.patience,
+                                "Stop after so many epochs without a better nMSE")
+                    ->check(at_least(1)));
+  add_of_epochs(
+      command.add_flag("--resume", request.resume, "Go on with an interrupted run in --out"));
 }
 
 std::string footer() {
@@ -231,7 +294,7 @@ std::string footer() {
   return text +
          "\nTrains on the split \"train\", stops by one half of \"valid\" and calibrates the "
          "interval on the other;\n\"test\" is not looked at. Ctrl-C keeps the last finished epoch "
-         "of the network; --resume goes on.\nThe other models are fitted at once: stopped, they "
+         "of a network; --resume goes on.\nThe other models are fitted at once: stopped, they "
          "begin again.";
 }
 

@@ -33,6 +33,26 @@ TEST(ImportMicrolens, CountsCommentsAndFindsVideos) {
   EXPECT_THAT(manifest, HasSubstr("10.mp4"));
 }
 
+TEST(ImportMicrolens, ExplainsTitlesThatWereCut) {
+  const TemporaryDirectory directory;
+  std::string titles;
+  for (int id = 1; id <= 250; ++id) titles += std::to_string(id) + ",short\n";
+  write_file_atomically(directory / "x_title_en.csv", titles);
+  write_file_atomically(directory / "x_pairs.csv", "9,1,1700000000\n");
+  const std::string out = directory / "videos.csv";
+  const ProgramResult cut = run_mmra({"import", "microlens", directory.path(), "--out", out});
+  ASSERT_EQ(cut.status, 0) << cut.err;
+  EXPECT_THAT(cut.err, HasSubstr("cut at the first one"));
+  EXPECT_THAT(cut.err, HasSubstr("--titles FILE"));
+  EXPECT_THAT(read_file(out), HasSubstr("2023-11-14T22:13:20Z"));
+  write_file_atomically(directory / "full.csv", "id,title\n1,\"short, no longer\"\n");
+  const ProgramResult full = run_mmra(
+      {"import", "microlens", directory.path(), "--titles", directory / "full.csv", "--out", out});
+  EXPECT_THAT(full.out, HasSubstr("full.csv: 1."));
+  EXPECT_EQ(full.err, "");
+  EXPECT_THAT(read_file(out), HasSubstr("short, no longer"));
+}
+
 TEST(ImportMicrolens, SaysWhichFileIsMissing) {
   const TemporaryDirectory directory;
   const std::string out = directory / "videos.csv";

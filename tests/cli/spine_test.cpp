@@ -101,11 +101,18 @@ TEST_F(Spine, FromManifestToPrediction) {
   double weights = 0.0;
   for (const auto& instance : prediction["instances"]) weights += instance["weight"].get<double>();
   EXPECT_NEAR(weights, 1.0, 1e-6);
+  EXPECT_TRUE(prediction["instances"][9].contains("effect_log2"));
+  ASSERT_EQ(prediction["parts"].size(), 2U) << "title and retrieval";
+  EXPECT_EQ(prediction["parts"][0]["part"], "title");
+  EXPECT_NEAR(
+      prediction["parts"][0]["share"].get<double>() + prediction["parts"][1]["share"].get<double>(),
+      1.0, 1e-6);
 
   const ProgramResult text =
       run_mmra({"predict", "--bank", bank(), "--model", model(), "--id", "7"});
   EXPECT_EQ(text.status, 0) << text.err;
   EXPECT_THAT(text.out, HasSubstr("comments after 7d predicted"));
+  EXPECT_THAT(text.out, HasSubstr("What each part does to the number:"));
 }
 
 TEST_F(Spine, PredictsAManifestLineByLine) {
@@ -226,6 +233,28 @@ TEST_F(Spine, ClearLinesForWhatIsMissingOrDamaged) {
   const ProgramResult too_few = run_mmra({"train", "--bank", few, "--out", model("few-model")});
   EXPECT_EQ(too_few.status, 1);
   EXPECT_THAT(too_few.err, HasSubstr("at least"));
+}
+
+TEST_F(Spine, NeuralBaselinesTrainAndPredict) {
+  for (const std::string name : {"clstm", "hmmved"}) {
+    const ProgramResult trained =
+        train(model(name), {"--model", name, "--lr", "0.005", "--epochs", "12", "--threads", "1"});
+    ASSERT_EQ(trained.status, 0) << trained.err;
+    const json summary = json::parse(trained.out);
+    EXPECT_EQ(summary["system"], name);
+    EXPECT_LE(summary["epochs"], 12);
+    EXPECT_FALSE(summary.contains("fit"));
+    const json metrics = json::parse(
+        run_mmra({"evaluate", "--bank", bank(), "--model", model(name), "--json", "--quiet"}).out);
+    EXPECT_EQ(metrics["n"], 80);
+    EXPECT_LT(metrics["nmse"], 0.6) << name << ": the subject decides";
+    const ProgramResult predicted =
+        run_mmra({"predict", "--bank", bank(), "--model", model(name), "--title", "the rocket"});
+    EXPECT_THAT(predicted.out, HasSubstr("this model does not look at them"));
+  }
+  const ProgramResult wrong = train(model("wrong"), {"--model", "cban", "--alpha", "0.5"});
+  EXPECT_EQ(wrong.status, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("not of cban"));
 }
 
 }  // namespace

@@ -97,7 +97,8 @@ TEST_F(Systems, AFlagOfTheNetworkGivenToAnotherIsWrongUsage) {
   }
   const ProgramResult unknown = train("magic");
   EXPECT_EQ(unknown.status, 2);
-  EXPECT_THAT(unknown.err, HasSubstr("mmra,mmra-plus,svr,hyfea,ridge,knn,mean"));
+  EXPECT_THAT(unknown.err,
+              HasSubstr("mmra,mmra-plus,svr,hyfea,clstm,tmall,massl,cban,hmmved,ridge,knn,mean"));
 }
 
 TEST_F(Systems, HelpSaysWhatEachIs) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -96,6 +97,35 @@ TEST(MappedFile, HoldsTheBytesAndMoves) {
   expect_error(ErrorKind::kNotFound, "none", [&] { const MappedFile file(directory / "none"); });
   expect_error(ErrorKind::kInvalidInput, "directory",
                [&] { const MappedFile file(directory.path()); });
+}
+
+/// Resident bytes of the mapping of `file`, as the system counts them.
+std::size_t resident_bytes(const std::filesystem::path& file) {
+  std::ifstream maps("/proc/self/smaps");
+  bool own = false;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.ends_with(file.string())) own = true;
+    if (own && line.starts_with("Rss:")) return std::stoul(line.substr(4)) * 1024;
+  }
+  return 0;
+}
+
+TEST(MappedFile, GivesBackTheMemoryOfAPart) {
+  const TemporaryDirectory directory;
+  const std::string bytes(1 << 20, 'x');
+  write_file_atomically(directory / "a.bin", bytes);
+  const MappedFile file(directory / "a.bin");
+  const auto as_text = [&] {
+    return std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  };
+  ASSERT_EQ(as_text(), bytes);
+  ASSERT_EQ(resident_bytes(directory / "a.bin"), bytes.size());
+  // From the middle of a page to the middle of another: both stay.
+  file.release(file.bytes().subspan(100, bytes.size() - 200));
+  EXPECT_EQ(resident_bytes(directory / "a.bin"),
+            2 * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)));
+  EXPECT_EQ(as_text(), bytes);
+  file.release({});
 }
 
 }  // namespace

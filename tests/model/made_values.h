@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-// The numbers of tools/golden_mmra_released.py: functions of a name and an index, so that both
+// The numbers of tools/golden/made_numbers.py: functions of a name and an index, so that both
 // sides have the same ones and no file holds them.
 
 namespace mmra::testing {

@@ -40,12 +40,19 @@ Packed pack(const Batch& batch, Modality modality, const TokenDropout& dropout =
   return packed;
 }
 
-/// [B × m × dim].
+/// [M × dim]; stand-ins are ones and twos.
 at::Tensor aggregated(const PackedFeatures& packed) {
-  const at::Tensor instances = packed.features.narrow(
-      0, packed.num_query_tokens, packed.features.size(0) - packed.num_query_tokens);
-  return packed.aggregate.times(instances).view(
-      {packed.aggregate_mask.size(0), packed.aggregate_mask.size(1), -1});
+  at::Tensor instances = packed.features.narrow(0, packed.num_query_tokens,
+                                                packed.features.size(0) - packed.num_query_tokens);
+  if (packed.has_stand_ins) {
+    const at::Tensor ones = at::ones({1, instances.size(1)}, instances.options());
+    instances = at::cat({instances, ones, 2.0 * ones});
+  }
+  return packed.aggregate.times(instances);
+}
+
+std::int64_t begin_of(const at::Tensor& begin, std::size_t item) {
+  return begin[static_cast<std::int64_t>(item)].item<std::int64_t>();
 }
 
 class PackedModality : public ::testing::TestWithParam<Modality> {
@@ -62,58 +69,72 @@ INSTANTIATE_TEST_SUITE_P(Both, PackedModality,
 
 TEST_P(PackedModality, PointsToEveryTokenOfEachQuery) {
   const PackedFeatures packed = pack(batch_, GetParam()).features;
+  ASSERT_TRUE(packed.query_slots.defined());  // some query has no tokens
   std::int64_t next = 0;
   for (std::size_t b = 0; b < batch_.query_rows.size(); ++b) {
-    const auto row = static_cast<std::int64_t>(b);
     const bank::TokenView view =
         tokens_of(table_, static_cast<std::size_t>(batch_.query_rows[b]), GetParam());
-    for (std::int64_t p = 0; p < packed.query_slots.size(1); ++p) {
-      const auto slot = packed.query_slots[row][p].item<std::int64_t>();
-      const bool masked_in = packed.query_mask[row][p].item<bool>();
-      if (p >= view.num_tokens) {
-        EXPECT_EQ(slot, packed.num_query_tokens);
-        EXPECT_EQ(masked_in, view.num_tokens == 0 && p == 0);  // the absent token
-        continue;
-      }
+    const std::int64_t first = begin_of(packed.query_begin, b);
+    ASSERT_EQ(begin_of(packed.query_begin, b + 1) - first, std::max(1, view.num_tokens));
+    if (view.num_tokens == 0) {  // the absent token
+      EXPECT_EQ(packed.query_slots[first].item<std::int64_t>(), packed.num_query_tokens);
+    }
+    for (int p = 0; p < view.num_tokens; ++p) {
+      const auto slot = packed.query_slots[first + p].item<std::int64_t>();
       EXPECT_EQ(slot, next++);
-      EXPECT_TRUE(masked_in);
       for (int c = 0; c < view.dim; ++c) {
-        EXPECT_EQ(packed.features[slot][c].item<double>(), value_of(view, static_cast<int>(p), c));
+        EXPECT_EQ(packed.features[slot][c].item<double>(), value_of(view, p, c));
       }
     }
   }
   EXPECT_EQ(next, packed.num_query_tokens);
 }
 
+TEST_P(PackedModality, NamesNoSlotsWhereEveryQueryHasTokens) {
+  const bank::FeatureTable table = testing::made_table(3, kVisualDim, kTextDim, 4, 6, 1);
+  const Batch batch = testing::made_batch(table, 3, 2, 2);
+  const PackedFeatures packed = pack(batch, GetParam()).features;
+  EXPECT_FALSE(packed.query_slots.defined());
+  EXPECT_EQ(begin_of(packed.query_begin, 3), packed.num_query_tokens);
+}
+
 /// Equation 4, position by position: weights renormalised over the instances that have it.
 TEST_P(PackedModality, AggregatesByEquation4) {
   const Packed packed = pack(batch_, GetParam());
   const at::Tensor result = aggregated(packed.features);
+  const auto dim = static_cast<std::size_t>(result.size(1));
   int with_gaps = 0;
-  for (std::int64_t b = 0; b < result.size(0); ++b) {
-    for (std::int64_t p = 0; p < result.size(1); ++p) {
-      std::vector<double> sum(static_cast<std::size_t>(result.size(2)), 0.0);
+  for (std::size_t b = 0; b < batch_.query_rows.size(); ++b) {
+    const std::int64_t first = begin_of(packed.features.aggregate_begin, b);
+    int length = 0;
+    for (std::size_t j = b * kInstances; j < (b + 1) * kInstances; ++j) {
+      const std::int32_t row = batch_.instance_rows[j];
+      if (row < 0) continue;
+      length =
+          std::max(length, tokens_of(table_, static_cast<std::size_t>(row), GetParam()).num_tokens);
+    }
+    ASSERT_EQ(begin_of(packed.features.aggregate_begin, b + 1) - first, std::max(1, length));
+    for (int p = 0; p < length; ++p) {
+      std::vector<double> sum(dim, 0.0);
       double total = 0.0;
       int missing = 0;
-      for (std::int64_t j = b * kInstances; j < (b + 1) * kInstances; ++j) {
-        const std::int32_t row = batch_.instance_rows[static_cast<std::size_t>(j)];
+      for (std::size_t j = b * kInstances; j < (b + 1) * kInstances; ++j) {
+        const std::int32_t row = batch_.instance_rows[j];
         if (row < 0) continue;
         const bank::TokenView view = tokens_of(table_, static_cast<std::size_t>(row), GetParam());
         if (p >= view.num_tokens) {
           ++missing;
           continue;
         }
-        const double weight = packed.weights[static_cast<std::size_t>(j)];
-        total += weight;
-        for (int c = 0; c < view.dim; ++c) {
-          sum[static_cast<std::size_t>(c)] += weight * value_of(view, static_cast<int>(p), c);
+        total += packed.weights[j];
+        for (std::size_t c = 0; c < dim; ++c) {
+          sum[c] += packed.weights[j] * value_of(view, p, static_cast<int>(c));
         }
       }
-      with_gaps += total > 0.0 && missing > 0 ? 1 : 0;
-      EXPECT_TRUE(total == 0.0 || packed.features.aggregate_mask[b][p].item<bool>());
-      for (std::size_t c = 0; c < sum.size(); ++c) {
-        EXPECT_NEAR(result[b][p][static_cast<std::int64_t>(c)].item<double>(),
-                    total > 0.0 ? sum[c] / total : 0.0, 1e-14);
+      with_gaps += missing > 0 ? 1 : 0;
+      for (std::size_t c = 0; c < dim; ++c) {
+        EXPECT_NEAR(result[first + p][static_cast<std::int64_t>(c)].item<double>(), sum[c] / total,
+                    1e-14);
       }
     }
   }
@@ -126,16 +147,25 @@ TEST(PackedFeatures, NameWhatStandsInWhereNothingIs) {
   Batch batch = testing::made_batch(table, 3, 2, 2);
   batch.instance_rows = {4, 9, -1, -1, 4, 0};
   const PackedFeatures packed = pack(batch, Modality::kVisual).features;
-  ASSERT_TRUE(packed.fallback.defined());
-  EXPECT_EQ(packed.fallback[0][0][0].item<double>(), 1.0);  // instances without a video
-  EXPECT_EQ(packed.fallback[0][0][1].item<double>(), 0.0);
-  EXPECT_EQ(packed.fallback[1][0][0].item<double>(), 0.0);
-  EXPECT_EQ(packed.fallback[1][0][1].item<double>(), 1.0);  // no instance at all
-  EXPECT_EQ(packed.fallback[2].abs().sum().item<double>(), 0.0);
-  for (int b = 0; b < 3; ++b) EXPECT_TRUE(packed.aggregate_mask[b][0].item<bool>());
+  ASSERT_TRUE(packed.has_stand_ins);
+  const at::Tensor result = aggregated(packed);
+  EXPECT_EQ(begin_of(packed.aggregate_begin, 1), 1);
+  EXPECT_EQ(begin_of(packed.aggregate_begin, 2), 2);
+  EXPECT_TRUE(result[0].eq(1.0).all().item<bool>());  // instances without a video
+  EXPECT_TRUE(result[1].eq(2.0).all().item<bool>());  // no instance at all
+  EXPECT_EQ(result[2][0].item<double>(), value_of(table.visual_tokens(0), 0, 0));
 
   batch.instance_rows = {0, 1, 0, 1, 0, 1};
-  EXPECT_FALSE(pack(batch, Modality::kVisual).features.fallback.defined());
+  EXPECT_FALSE(pack(batch, Modality::kVisual).features.has_stand_ins);
+}
+
+TEST(PackedFeatures, ArePaddedToTheLongest) {
+  const at::Tensor rows = at::arange(1, 9, at::kDouble).view({4, 2});
+  const at::Tensor begin = at::tensor({0, 1, 4}, at::kLong);
+  const Tokens padded = pad(rows, begin);
+  EXPECT_TRUE(padded.values.equal(
+      at::tensor({1, 2, 0, 0, 0, 0, 3, 4, 5, 6, 7, 8}, at::kDouble).view({2, 3, 2})));
+  EXPECT_TRUE(padded.mask.equal(at::tensor({1, 0, 0, 1, 1, 1}, at::kLong).view({2, 3}).eq(1)));
 }
 
 /// A weight that underflowed still counts where it is all there is at a position.
@@ -157,7 +187,7 @@ TEST(PackedFeatures, ShareWhereAllWeightsUnderflowed) {
   const PackedFeatures packed =
       pack_features(batch, distinct, weights, Modality::kVisual, at::kDouble, {});
   const at::Tensor result = aggregated(packed);
-  EXPECT_EQ(result[0][2][1].item<double>(), value_of(table.visual_tokens(1), 2, 1));
+  EXPECT_EQ(result[2][1].item<double>(), value_of(table.visual_tokens(1), 2, 1));
 }
 
 TEST(PackedFeatures, GatherADistinctRowOnce) {
@@ -172,8 +202,7 @@ TEST(PackedFeatures, OfABatchWithoutInstancesHaveNoAggregate) {
   batch.queries = &table;
   batch.query_rows = {0, 1};
   const PackedFeatures packed = pack_features(batch, {}, {}, Modality::kText, at::kFloat, {});
-  EXPECT_FALSE(packed.aggregate_mask.defined());
-  EXPECT_FALSE(packed.fallback.defined());
+  EXPECT_FALSE(packed.aggregate_begin.defined());
   EXPECT_EQ(packed.features.scalar_type(), at::kFloat);
   EXPECT_EQ(packed.features.size(0), packed.num_query_tokens);
 }
@@ -188,15 +217,18 @@ TEST(TokenDropoutOfABatch, KeepsTheFirstTokenAndAboutItsShareOfTheOthers) {
   for (std::size_t i = 0; i < batch.instance_rows.size(); ++i) batch.instance_rows[i] = 59;
   at::Generator generator = at::detail::createCPUGenerator(6);
   const PackedFeatures packed = pack(batch, Modality::kVisual, {0.25, &generator}).features;
-  for (const at::Tensor& mask : {packed.query_mask, packed.aggregate_mask}) {
-    EXPECT_TRUE(mask.select(1, 0).all().item<bool>());
-    const double kept =
-        mask.narrow(1, 1, 10).to(at::kDouble).mean().item<double>();  // of 590 tokens
-    EXPECT_NEAR(kept, 0.75, 0.07);
+  // Instances are one row of 11 tokens, drawn anew for each query: a position that is left out is
+  // not there.
+  for (const at::Tensor& begin : {packed.query_begin, packed.aggregate_begin}) {
+    const at::Tensor lengths = begin.slice(0, 1) - begin.slice(0, 0, -1);
+    EXPECT_GE(lengths.min().item<std::int64_t>(), 1);
+    EXPECT_NEAR((lengths - 1).to(at::kDouble).mean().item<double>() / 10.0, 0.75, 0.07);
+    EXPECT_GT(lengths.max().item<std::int64_t>(), lengths.min().item<std::int64_t>());
   }
-  // One instance of 59 queries: each draws for itself.
-  EXPECT_FALSE(packed.aggregate_mask[0].equal(packed.aggregate_mask[1]) &&
-               packed.aggregate_mask[0].equal(packed.aggregate_mask[2]));
+  for (std::size_t b = 0; b < batch.query_rows.size(); ++b) {  // the first token stays
+    EXPECT_EQ(packed.query_slots[begin_of(packed.query_begin, b)].item<std::int64_t>(),
+              static_cast<std::int64_t>(11 * b));
+  }
 }
 
 TEST(AggregatedLabels, AreTheStandardisedWeightedMean) {

@@ -14,6 +14,7 @@
 #include "mmra/model/neural/adam.h"
 #include "mmra/model/neural/mmra_predictor.h"
 #include "mmra/model/neural/network.h"
+#include "model/golden_tensors.h"
 #include "model/made_batch.h"
 #include "model/made_values.h"
 
@@ -21,19 +22,12 @@ namespace mmra::model::neural {
 namespace {
 
 using Json = nlohmann::json;
+using testing::expect_summary;
+using testing::made_features;
 using testing::MadeNumbers;
 
 /// What the authors' data always has and ours may miss: not in their network.
 const std::set<std::string> kOnlyOurs{"absent.visual", "absent.text", "no_instance.label"};
-
-std::vector<Float16Bits> made_features(const MadeNumbers& numbers, std::int64_t begin,
-                                       std::int64_t count) {
-  std::vector<Float16Bits> values;
-  for (std::int64_t i = begin; i < begin + count; ++i) {
-    values.push_back(float_to_half(numbers.feature(static_cast<std::uint64_t>(i))));
-  }
-  return values;
-}
 
 bank::FeatureTable golden_table(const Json& golden) {
   const int dim = golden.at("feature_dim");
@@ -88,47 +82,6 @@ MmraConfig golden_config(const Json& golden) {
   return config;
 }
 
-void set_golden_weights(ParameterSet& parameters) {
-  const at::NoGradGuard no_grad;
-  for (const Parameter& parameter : parameters.all()) {
-    if (kOnlyOurs.count(parameter.name) != 0) continue;
-    const double bound = parameter.value.dim() == 2
-                             ? 1.0 / std::sqrt(static_cast<double>(parameter.value.sizes().back()))
-                             : 0.05;
-    const MadeNumbers numbers(parameter.name);
-    at::Tensor values = at::empty(parameter.value.sizes(), at::kFloat);
-    auto* to = values.data_ptr<float>();
-    for (std::int64_t i = 0; i < values.numel(); ++i) {
-      to[i] = static_cast<float>(numbers.in_unit(static_cast<std::uint64_t>(i)) * bound);
-    }
-    parameter.value.detach().copy_(values);
-  }
-}
-
-/// `relative` is of the tensor's norm, for its norm, its projections and every value.
-void expect_summary(const at::Tensor& tensor, const std::string& name, const Json& expected,
-                    double relative) {
-  SCOPED_TRACE(name);
-  const double norm = expected.at("norm");
-  // What is zero in exact arithmetic comes out as rounding errors there.
-  const double tolerance = relative * norm + 1e-13;
-  const at::Tensor values = tensor.detach().to(at::kDouble).contiguous();
-  EXPECT_NEAR(values.norm().item<double>(), norm, tolerance);
-  const auto* from = values.data_ptr<double>();
-  for (std::size_t p = 0; p < expected.at("projections").size(); ++p) {
-    const MadeNumbers direction(name + "#" + std::to_string(p));
-    double projection = 0.0;
-    for (std::int64_t i = 0; i < values.numel(); ++i) {
-      projection += from[i] * direction.in_unit(static_cast<std::uint64_t>(i));
-    }
-    EXPECT_NEAR(projection, expected.at("projections")[p].get<double>(), 10.0 * tolerance);
-  }
-  if (!expected.contains("values")) return;
-  const auto all = expected.at("values").get<std::vector<double>>();
-  ASSERT_EQ(static_cast<std::int64_t>(all.size()), values.numel());
-  for (std::size_t i = 0; i < all.size(); ++i) EXPECT_NEAR(from[i], all[i], tolerance) << i;
-}
-
 class AuthorsNetwork : public ::testing::TestWithParam<const char*> {
  protected:
   Json golden_ = Json::parse(
@@ -138,7 +91,7 @@ class AuthorsNetwork : public ::testing::TestWithParam<const char*> {
 
   std::unique_ptr<Network> network_of(at::ScalarType dtype) const {
     std::unique_ptr<Network> network = make_network(golden_config(golden_), dtype);
-    set_golden_weights(network->parameters());
+    testing::set_made_weights(network->parameters(), kOnlyOurs);
     return network;
   }
   void expect_forward(at::ScalarType dtype, const char* key, double tolerance) const {
@@ -211,7 +164,7 @@ TEST_P(AuthorsNetwork, LearnsAlikeInFloat) {
   MmraConfig config = golden_config(golden_);
   config.learning_rate = golden_.at("float_steps_rate");
   MmraPredictor predictor(config, 1);
-  set_golden_weights(predictor.network().parameters());
+  testing::set_made_weights(predictor.network().parameters(), kOnlyOurs);
   for (const double expected : losses) {
     EXPECT_NEAR(predictor.train_step(batch_, golden_targets(batch_)), expected, 1e-5 * expected);
   }

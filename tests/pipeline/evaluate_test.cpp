@@ -30,7 +30,7 @@ class Evaluate : public ::testing::Test {
   void SetUp() override { make_bank_with_visual_tokens(directory_.path(), 80, 4); }
   void train(Protocol protocol) const {
     TrainRequest request = small_request(directory_.path());
-    request.protocol = protocol;
+    request.rules.protocol = protocol;
     request.config.k = kEveryRow;
     (void)train_silently(request);
   }
@@ -121,6 +121,102 @@ TEST_F(Evaluate, NoRowSeesALaterOne) {
   EXPECT_GT(num_changed, 0) << "later rows do see them";
 }
 
+/// Row v<i> was posted in the i-th hour.
+void post_by_number(const std::filesystem::path& directory) {
+  change_records(
+      directory, [](const auto&) { return true; },
+      [](bank::Record& record) {
+        record.posted_at = Timestamp{std::stoi(record.id.substr(1)) * 3'600'000};
+      });
+}
+
+TEST_F(Evaluate, TheAuthorsProtocolKnowsNoTime) {
+  train(Protocol::kAuthors);
+  const std::vector<float> before = predictions(Split::kTest);
+  post_by_number(directory_.path());
+  EXPECT_EQ(predictions(Split::kTest), before);
+}
+
+TEST_F(Evaluate, TheChronologicalProtocolDividesByTime) {
+  post_by_number(directory_.path());
+  change_records(
+      directory_.path(), [](const auto& record) { return record.id == "v79"; },
+      [](bank::Record& record) { record.posted_at.reset(); });
+  train(Protocol::kChronological);
+  // 79 rows have a time: v0 … v62 train, v63 … v70 validation, v71 … v78 test.
+  const auto expect_ids = [&](Split split, int first, int last) {
+    const EvaluationReport report = evaluate_silently(directory_.path(), split);
+    std::vector<std::string> expected;
+    for (int i = first; i <= last; ++i) expected.push_back("v" + std::to_string(i));
+    EXPECT_THAT(report.ids, ::testing::UnorderedElementsAreArray(expected));
+  };
+  expect_ids(Split::kTrain, 0, 62);
+  expect_ids(Split::kValid, 63, 70);
+  expect_ids(Split::kTest, 71, 78);
+  const TrainingCard card = load_training_card(directory_ / "model");
+  EXPECT_EQ(card.num_train, 63);
+  // What comes later does not move the borders of a model that there is.
+  change_records(
+      directory_.path(), [](const auto& record) { return record.id == "v79"; },
+      [](bank::Record& record) { record.posted_at = Timestamp{79LL * 3'600'000}; });
+  expect_ids(Split::kTrain, 0, 62);
+  expect_ids(Split::kTest, 71, 79);
+}
+
+TEST_F(Evaluate, TheChronologicalProtocolRetrievesFromEarlierTrainRowsAlone) {
+  post_by_number(directory_.path());
+  train(Protocol::kChronological);
+  const auto changed = [&](Split split, int border) {
+    const EvaluationReport before = evaluate_silently(directory_.path(), split);
+    const std::vector<float> after = predictions_with_other_labels(
+        split,
+        [&](const bank::Record& record) { return std::stoi(record.id.substr(1)) >= border; });
+    std::vector<int> numbers;
+    for (std::size_t i = 0; i < after.size(); ++i) {
+      if (after[i] != before.predictions[i]) numbers.push_back(std::stoi(before.ids[i].substr(1)));
+    }
+    return numbers;
+  };
+  EXPECT_THAT(changed(Split::kTest, 64), ::testing::IsEmpty()) << "not train: v64 and later";
+  EXPECT_THAT(changed(Split::kTest, 40), ::testing::Not(::testing::IsEmpty()));
+  EXPECT_THAT(changed(Split::kTrain, 40), ::testing::Each(::testing::Gt(40)));
+}
+
+TEST_F(Evaluate, TheChronologicalProtocolNeedsTimesThatDiffer) {
+  TrainRequest request = small_request(directory_.path());
+  request.rules.protocol = Protocol::kChronological;
+  expect_error(ErrorKind::kInvalidInput, "posted_at, and the bank has none",
+               [&] { (void)train_silently(request); });
+  change_records(
+      directory_.path(), [](const auto&) { return true; },
+      [](bank::Record& record) { record.posted_at = Timestamp{5000}; });
+  expect_error(ErrorKind::kInvalidInput, "cannot be divided by time: 80 % of 80",
+               [&] { (void)train_silently(request); });
+}
+
+TEST_F(Evaluate, RandomInstancesAreThoseOfTheTraining) {
+  TrainRequest request = small_request(directory_.path());
+  request.rules.instances = retrieval::Choice::kRandom;
+  const TrainSummary summary = train_silently(request);
+  EXPECT_EQ(summary.card.rules.instances, retrieval::Choice::kRandom);
+  const EvaluationReport valid = evaluate_silently(directory_.path(), Split::kValid);
+  EXPECT_EQ(valid.metrics.nmse, summary.valid.nmse);
+  (void)train_silently(small_request(directory_.path(), "similar"));
+  EXPECT_NE(evaluate_silently(directory_.path(), Split::kTest, "similar").predictions,
+            predictions(Split::kTest));
+}
+
+TEST_F(Evaluate, DroppedNearDuplicatesAreNeitherTrainedOnNorRetrieved) {
+  // A dozen different titles in all: whatever is in train is in test too, but for one row.
+  change_records(
+      directory_.path(), [](const auto& record) { return record.id == "v0"; },
+      [](bank::Record& record) { record.title = "of its own"; });
+  TrainRequest request = small_request(directory_.path());
+  request.rules.drop_near_duplicates = true;
+  expect_error(ErrorKind::kInvalidInput, "labelled rows in the split \"train\"",
+               [&] { (void)train_silently(request); });
+}
+
 TEST_F(Evaluate, ScoresEveryLabelledRowOfTheSplit) {
   train(Protocol::kHonest);
   change_records(
@@ -139,14 +235,13 @@ TEST_F(Evaluate, ScoresEveryLabelledRowOfTheSplit) {
   for (const float target : report.targets) mean += target / 15.0;
   double variance = 0.0;
   std::size_t covered = 0;
-  const double half_width =
-      training::load_calibration(directory_ / "model/calibration.json").half_width_log2;
+  ASSERT_EQ(report.half_widths.size(), 15U);
   for (std::size_t i = 0; i < report.targets.size(); ++i) {
     const double error = static_cast<double>(report.predictions[i]) - report.targets[i];
     squares += error * error;
     absolute += std::abs(error);
     variance += (report.targets[i] - mean) * (report.targets[i] - mean);
-    covered += std::abs(error) <= half_width ? 1U : 0U;
+    covered += std::abs(error) <= report.half_widths[i] ? 1U : 0U;
     const auto record = open_made_bank(directory_.path())->find(report.ids[i]);
     EXPECT_NEAR(report.targets[i], bank::log2_popularity(*record->popularity), 1e-5);
     EXPECT_EQ(record->split, Split::kTest);

@@ -131,6 +131,64 @@ TEST_F(ImportMicrolens, AnotherTitleFileReplacesTheReleases) {
   EXPECT_EQ(rows().at("1").title, "mine");
 }
 
+TEST_F(ImportMicrolens, FullTitlesReplaceThoseOfTheIdsThatTheyHave) {
+  write("x_title.csv", "1,short\n2,kept\n3,same\n");
+  write("x_pairs.csv", "9,1,0\n");
+  write_file_atomically(directory_ / "full.csv",
+                        "id,title\n1,\"short, no longer\"\n3,same\n99,x\n");
+  const MicrolensImport report = import(directory_ / "full.csv");
+  EXPECT_EQ(report.num_replaced_titles, 1);
+  EXPECT_EQ(report.num_rows, 3) << "99 is not of this release";
+  EXPECT_EQ(rows().at("1").title, "short, no longer");
+  EXPECT_EQ(rows().at("2").title, "kept");
+}
+
+TEST_F(ImportMicrolens, AnotherTitleFileStandsForAMissingOne) {
+  write("x_pairs.csv", "9,1,0\n");
+  write_file_atomically(directory_ / "mine.csv", "1,mine\n");
+  (void)import(directory_ / "mine.csv");
+  EXPECT_EQ(rows().at("1").title, "mine");
+}
+
+TEST_F(ImportMicrolens, UnquotedCommasBelongToTheTitle) {
+  write("x_pairs.csv", "9,1,0\n");
+  write("x_title.csv", "1,one, two, three\n2,plain\n");
+  (void)import();
+  EXPECT_EQ(rows().at("1").title, "one, two, three");
+  write("x_title.csv", "id,title,likes\n1,one,17\n");
+  (void)import();
+  EXPECT_EQ(rows().at("1").title, "one") << "a column of its own";
+}
+
+TEST_F(ImportMicrolens, RecognisesTitlesThatWereCutAtTheComma) {
+  write("x_pairs.csv", "9,1,0\n");
+  const auto import_titles = [&](int count, const std::string& last) {
+    std::string titles;
+    for (int id = 1; id < count; ++id) titles += std::to_string(id) + ",a title\n";
+    write("x_title.csv", titles + std::to_string(count) + "," + last + "\n");
+    return import();
+  };
+  EXPECT_TRUE(import_titles(200, "a title").titles_are_cut);
+  EXPECT_FALSE(import_titles(200, "\"one, with a comma\"").titles_are_cut);
+  EXPECT_FALSE(import_titles(199, "a title").titles_are_cut) << "too few to tell";
+}
+
+TEST_F(ImportMicrolens, TheFirstCommentsTimeIsThatOfThePosting) {
+  write("x_title.csv", "1,a\n2,b\n3,c\n4,d\n");
+  write("x_pairs.csv",
+        "user,item,timestamp\n9,1,1700000500\n8,1,1700000000\n7,2,1583378629552\n6,4,0\n");
+  const MicrolensImport report = import();
+  EXPECT_EQ(report.num_with_time, 2);
+  EXPECT_EQ(rows().at("1").posted_at, Timestamp{1'700'000'000'000});
+  EXPECT_EQ(rows().at("2").posted_at, Timestamp{1'583'378'629'552}) << "milliseconds";
+  EXPECT_FALSE(rows().at("3").posted_at.has_value()) << "nobody commented";
+  EXPECT_FALSE(rows().at("4").posted_at.has_value()) << "0 is no time";
+  write("x_comment.txt", "7\t1\tnice\n");
+  (void)import();
+  EXPECT_EQ(rows().at("1").popularity, 1) << "counted from the comments where there are any";
+  EXPECT_EQ(rows().at("1").posted_at, Timestamp{1'700'000'000'000});
+}
+
 TEST_F(ImportMicrolens, NamesFileAndLineOfWhatIsWrong) {
   write("x_pairs.csv", "9,1,0\n");
   const std::pair<const char*, const char*> cases[] = {

@@ -24,7 +24,9 @@ TrainingCard made_card() {
   card.popularity_unit = "likes";
   card.popularity_horizon = "7d";
   card.k = 3;
-  card.protocol = Protocol::kAuthors;
+  card.rules.protocol = Protocol::kAuthors;
+  card.rules.instances = retrieval::Choice::kRandom;
+  card.rules.drop_near_duplicates = true;
   card.num_train = 100;
   card.num_stop = 7;
   card.num_calibration = 8;
@@ -54,7 +56,10 @@ TEST_F(ModelDirectory, GivesBackTheCard) {
   EXPECT_EQ(card.popularity_unit, made.popularity_unit);
   EXPECT_EQ(card.popularity_horizon, made.popularity_horizon);
   EXPECT_EQ(card.k, 3);
-  EXPECT_EQ(card.protocol, Protocol::kAuthors);
+  EXPECT_EQ(card.rules.protocol, Protocol::kAuthors);
+  EXPECT_EQ(card.rules.instances, retrieval::Choice::kRandom);
+  EXPECT_TRUE(card.rules.drop_near_duplicates);
+  EXPECT_FALSE(card.rules.cuts.has_value());
   EXPECT_EQ(card.num_train, 100);
   EXPECT_EQ(card.num_stop, 7);
   EXPECT_EQ(card.num_calibration, 8);
@@ -106,13 +111,55 @@ TEST_F(ModelDirectory, RefusesValuesThatCannotBe) {
   changed["protocol"] = "dishonest";
   write(changed);
   expect_damaged("dishonest");
+  changed = whole;
+  changed["instances"] = "best";
+  write(changed);
+  expect_damaged("\"best\"; similar or random");
+}
+
+TEST_F(ModelDirectory, KeepsWhereTimeDivides) {
+  TrainingCard card = made_card();
+  card.rules.protocol = Protocol::kChronological;
+  card.rules.cuts = TimeCuts{Timestamp{1'700'000'000'500}, Timestamp{1'700'100'000'000}};
+  save_training_card(card, directory_.path());
+  const TrainingCard back = load_training_card(directory_.path());
+  ASSERT_TRUE(back.rules.cuts.has_value());
+  EXPECT_EQ(back.rules.cuts->valid_from, card.rules.cuts->valid_from);
+  EXPECT_EQ(back.rules.cuts->test_from, card.rules.cuts->test_from);
+  const json whole = document();
+  for (const char* key : {"valid_from", "test_from"}) {
+    json changed = whole;
+    changed[key] = "yesterday";
+    write(changed);
+    expect_damaged("\"yesterday\"");
+    changed[key] = nullptr;
+    write(changed);
+    expect_damaged("belong to the protocol chronological");
+  }
+  json changed = whole;
+  changed["protocol"] = "honest";
+  write(changed);
+  expect_damaged("belong to the protocol chronological");
+}
+
+TEST_F(ModelDirectory, ReadsTheFirstVersion) {
+  json old = document();
+  old["format_version"] = 1;
+  for (const char* key : {"instances", "near_duplicates_dropped", "valid_from", "test_from"}) {
+    old.erase(key);
+  }
+  write(old);
+  const TrainingCard card = load_training_card(directory_.path());
+  EXPECT_EQ(card.rules.protocol, Protocol::kAuthors);
+  EXPECT_EQ(card.rules.instances, retrieval::Choice::kSimilar);
+  EXPECT_FALSE(card.rules.drop_near_duplicates);
 }
 
 TEST_F(ModelDirectory, RefusesANewerFormat) {
   json changed = document();
-  changed["format_version"] = 2;
+  changed["format_version"] = 3;
   write(changed);
-  expect_error(ErrorKind::kUnsupported, "format version 2; this program reads 1",
+  expect_error(ErrorKind::kUnsupported, "format version 3; this program reads 1 to 2",
                [&] { (void)load_training_card(directory_.path()); });
 }
 

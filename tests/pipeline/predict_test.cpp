@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -75,6 +76,8 @@ TEST_F(Predict, SaysTheNumberItsIntervalAndItsUnit) {
       training::load_calibration(*directory_ / "model/calibration.json");
   EXPECT_DOUBLE_EQ(prediction.popularity, std::exp2(prediction.log2_popularity));
   EXPECT_EQ(prediction.interval_level, calibration.level);
+  // Eight stopping rows are too few to learn a scale from: intervals are of one width.
+  ASSERT_TRUE(calibration.scale.has_value());
   EXPECT_NEAR(std::log2(prediction.interval_low),
               prediction.log2_popularity - calibration.half_width_log2, 1e-9);
   EXPECT_NEAR(std::log2(prediction.interval_high),
@@ -107,6 +110,72 @@ TEST_F(Predict, TheWeightsOfTheInstancesSumToOne) {
     EXPECT_NEAR(sum, 1.0, 1e-9) << title;
     EXPECT_GE(prediction.instances[0].weight, prediction.instances[2].weight);
   }
+}
+
+/// The prediction of a title that may see the rows with these ids alone: all others have no label.
+double predict_seeing(const std::filesystem::path& directory, const Query& query,
+                      const std::vector<std::string>& ids) {
+  const TemporaryDirectory copy;
+  std::filesystem::copy(directory / "bank", copy / "bank",
+                        std::filesystem::copy_options::recursive);
+  change_records(
+      copy.path(),
+      [&](const bank::Record& record) {
+        return std::find(ids.begin(), ids.end(), record.id) == ids.end();
+      },
+      [](bank::Record& record) { record.popularity.reset(); });
+  PredictionEngine engine(copy / "bank", directory / "model", 1);
+  return engine.predict(query, {}).log2_popularity;
+}
+
+TEST_F(Predict, AnInstancesEffectIsWhatThePredictionLosesWithoutIt) {
+  const Query query = by_title("red boat");
+  const Prediction prediction = predict(query);
+  ASSERT_THAT(prediction.instances, SizeIs(3));
+  double largest = 0.0;
+  for (std::size_t left_out = 0; left_out < 3; ++left_out) {
+    std::vector<std::string> others;
+    for (std::size_t j = 0; j < 3; ++j) {
+      if (j != left_out) others.push_back(prediction.instances[j].id);
+    }
+    const double without = predict_seeing(directory_->path(), query, others);
+    ASSERT_TRUE(prediction.instances[left_out].effect_log2.has_value());
+    EXPECT_NEAR(*prediction.instances[left_out].effect_log2, prediction.log2_popularity - without,
+                1e-4);
+    largest = std::max(largest, std::abs(*prediction.instances[left_out].effect_log2));
+  }
+  EXPECT_GT(largest, 1e-3);
+}
+
+TEST_F(Predict, PartsAreThoseThatTheQueryHas) {
+  const auto names = [](const Prediction& prediction) {
+    std::vector<std::string> parts;
+    for (const PartEffect& part : prediction.parts) parts.push_back(part.part);
+    return parts;
+  };
+  Query both = by_title("red boat");
+  EXPECT_THAT(names(predict(both)), ::testing::ElementsAre("title", "retrieval"));
+  both.video = *directory_ / "bright.mp4";
+  const Prediction prediction = predict(both);
+  EXPECT_THAT(names(prediction), ::testing::ElementsAre("video", "title", "retrieval"));
+  double shares = 0.0;
+  for (const PartEffect& part : prediction.parts) {
+    shares += part.share;
+    EXPECT_NEAR(part.effect_log2, prediction.log2_popularity - std::log2(part.popularity_without),
+                1e-6);
+  }
+  EXPECT_NEAR(shares, 1.0, 1e-9);
+  Query early = by_title("red boat");
+  early.as_of = Timestamp{0};
+  EXPECT_THAT(names(predict(early)), ::testing::ElementsAre("title")) << "nothing was retrieved";
+  EXPECT_THAT(names(predict(by_title("?!"))), IsEmpty());
+}
+
+TEST_F(Predict, RetrievalsPartIsWhatIsLostWithoutAnyInstance) {
+  const Query query = by_title("red boat");
+  const Prediction prediction = predict(query);
+  EXPECT_NEAR(std::log2(prediction.parts.back().popularity_without),
+              predict_seeing(directory_->path(), query, {}), 1e-4);
 }
 
 TEST_F(Predict, ARecordIsPredictedAsANewClipLikeItWouldBe) {

@@ -24,7 +24,8 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 TEST(Systems, HaveNamesOfTheirOwnAndTheNetworkFirst) {
-  EXPECT_EQ(names_of_systems(), "mmra, mmra-plus, svr, hyfea, ridge, knn, mean");
+  EXPECT_EQ(names_of_systems(),
+            "mmra, mmra-plus, svr, hyfea, clstm, tmall, massl, cban, hmmved, ridge, knn, mean");
   for (const System* system : all_systems()) {
     EXPECT_EQ(&find_system(system->name()), system);
     EXPECT_FALSE(system->summary().empty());
@@ -113,6 +114,11 @@ TEST_P(Baselines, PredictWhatIsAskedWithAnIntervalAndInstances) {
     double sum = 0.0;
     for (const Instance& instance : prediction.instances) sum += instance.weight;
     EXPECT_NEAR(sum, uses ? 1.0 : 0.0, 1e-9);
+    for (const Instance& instance : prediction.instances) {
+      EXPECT_EQ(instance.effect_log2.has_value(), uses);
+    }
+    ASSERT_FALSE(prediction.parts.empty());
+    EXPECT_EQ(prediction.parts.back().part == "retrieval", uses);
   }
 }
 
@@ -148,6 +154,42 @@ INSTANTIATE_TEST_SUITE_P(Kinds, Baselines,
                            const std::string name = test.param;
                            return name.substr(name.find('-') + 1);
                          });
+
+TEST(MmraPlus, LooksAtTheContextThatItIsToldToUse) {
+  const TemporaryDirectory directory;
+  const auto further = [](int row) -> std::string {
+    if (row < 0) return ",followers,creator,posted_at";
+    const int popularity = (row * 37) % 101 + 1;
+    return "," + std::to_string(popularity * popularity) + ",c" + std::to_string(row % 7) + "," +
+           std::to_string(1'700'000'000 + row * 1000);
+  };
+  (void)ingest_text(directory.path(), made_manifest(400, further), {});
+  TrainRequest request = baseline_request(directory.path(), "mmra-plus");
+  request.use = {"folowers"};
+  expect_error(ErrorKind::kInvalidInput, "no context column \"folowers\" to use; it has creator, ",
+               [&] { (void)train_silently(request); });
+  request.use = {"followers", "creator"};
+  EXPECT_LT(train_silently(request).valid.nmse, 0.3);
+  EXPECT_LT(evaluate_silently(directory.path(), bank::Split::kTest, "mmra-plus").metrics.nmse, 0.3);
+
+  PredictionEngine engine(directory / "bank", request.model_directory, 1);
+  Query query;
+  query.title = "red boat";
+  query.context = {{"followers", 10000.0}, {"creator", std::string("c1")}};
+  const double many = engine.predict(query, {}).popularity;
+  query.context["followers"] = 4.0;
+  const Prediction few = engine.predict(query, {});
+  EXPECT_GT(many, 4.0 * few.popularity);
+  query.context.clear();
+  EXPECT_TRUE(std::isfinite(engine.predict(query, {}).log2_popularity));
+  // A clip sees what was posted before it.
+  query.posted_at = Timestamp{1'700'000'000'000 + 100 * 1'000'000};
+  for (const Instance& instance : engine.predict(query, {}).instances) {
+    EXPECT_LT(std::stoi(instance.id.substr(1)), 100);
+  }
+  query.posted_at = Timestamp{0};
+  EXPECT_TRUE(engine.predict(query, {}).instances.empty());
+}
 
 TEST(UnknownSystem, IsOneClearLineInEveryUse) {
   const TemporaryDirectory directory;

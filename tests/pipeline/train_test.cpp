@@ -44,7 +44,7 @@ TEST_F(Train, WritesAModelThatSaysWhatItWasMadeFrom) {
   EXPECT_EQ(card.popularity_unit, "likes");
   EXPECT_EQ(card.popularity_horizon, "7d");
   EXPECT_EQ(card.k, 3);
-  EXPECT_EQ(card.protocol, Protocol::kHonest);
+  EXPECT_EQ(card.rules.protocol, Protocol::kHonest);
   EXPECT_EQ(card.num_train, 48);
   EXPECT_EQ(card.num_stop, 8);
   EXPECT_EQ(card.num_calibration, 8);
@@ -81,7 +81,7 @@ TEST_F(Train, LabelStatisticsAreThoseOfTrainAlone) {
 TEST_F(Train, NeverLooksAtTestRows) {
   for (const Protocol protocol : {Protocol::kHonest, Protocol::kAuthors}) {
     TrainRequest request = small_request(directory_.path(), "before-" + name_of(protocol));
-    request.protocol = protocol;
+    request.rules.protocol = protocol;
     (void)train_silently(request);
   }
   change_records(
@@ -89,7 +89,7 @@ TEST_F(Train, NeverLooksAtTestRows) {
       [](bank::Record& record) { record.popularity = 1e6; });
   for (const Protocol protocol : {Protocol::kHonest, Protocol::kAuthors}) {
     TrainRequest request = small_request(directory_.path(), "after-" + name_of(protocol));
-    request.protocol = protocol;
+    request.rules.protocol = protocol;
     (void)train_silently(request);
     EXPECT_EQ(weights("after-" + name_of(protocol)), weights("before-" + name_of(protocol)));
     EXPECT_EQ(read_file(directory_ / ("after-" + name_of(protocol)) / "calibration.json"),

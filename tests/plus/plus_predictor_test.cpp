@@ -60,6 +60,20 @@ TEST_F(Plus, FitsTheSameOnAnyNumberOfThreads) {
   EXPECT_EQ(once.describe_fit(), predictor_->describe_fit());
 }
 
+TEST_F(Plus, LoadsWhatItSavedWithoutAPart) {
+  for (bool Parts::*part : {&Parts::kernel, &Parts::neighbours, &Parts::keys, &Parts::shape}) {
+    PlusConfig config = made_config();
+    config.parts.*part = false;
+    PlusPredictor predictor(config, 2);
+    fit(predictor, *bank_);
+    EXPECT_FALSE(predictor.config().parts.*part);
+    const TemporaryDirectory directory;
+    predictor.save(directory.path());
+    PlusPredictor loaded(load_config(directory / "config.json"), directory.path(), 1);
+    EXPECT_EQ(loaded.predict(bank_->test().batch), predictor.predict(bank_->test().batch));
+  }
+}
+
 TEST_F(Plus, NamesTheInstancesItRestsOn) {
   const auto used = predictor_->used_instances(bank_->test().batch, 5);
   ASSERT_TRUE(used.has_value());

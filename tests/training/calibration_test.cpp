@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -105,6 +108,67 @@ TEST(Calibration, RefusesWhatItCannotCalibrateOn) {
   expect_invalid(two, {INFINITY, 1.0F}, 0.8, "row 0");
 }
 
+ErrorScale made_scale() {
+  ErrorScale scale;
+  for (std::size_t s = 0; s < kErrorSignals.size(); ++s) {
+    scale.mean[s] = 0.1 * static_cast<double>(s);
+    scale.deviation[s] = 1.0 + 0.3 * static_cast<double>(s);
+    scale.weights[s] = 0.05 * (static_cast<double>(s) - 3.0);
+  }
+  return scale;
+}
+
+// Errors are three times as large in one half of the rows: one width for all would hold nearly
+// every row of the easy half and too few of the other.
+TEST(ScaledCalibration, HoldsEasyAndHardRowsAlike) {
+  std::mt19937 random(7);
+  std::normal_distribution<double> normal;
+  ErrorScale scale;
+  scale.deviation.fill(1.0);
+  scale.weights[2] = 0.5;  // 0.5 and 1.5 of the average
+  constexpr std::size_t kRows = 4000;
+  std::vector<float> predictions(kRows, 5.0F);
+  std::vector<float> targets;
+  std::vector<ErrorSignals> signals(kRows, ErrorSignals{});
+  const auto draw = [&](std::size_t i) { return 5.0 + normal(random) * (i % 2 == 0 ? 0.5 : 1.5); };
+  for (std::size_t i = 0; i < kRows; ++i) {
+    signals[i][2] = i % 2 == 0 ? -1.0 : 1.0;
+    targets.push_back(static_cast<float>(draw(i)));
+  }
+  const Calibration scaled = calibrate_conformal(predictions, targets, 0.8, scale, signals);
+  const Calibration constant = calibrate_conformal(predictions, targets, 0.8);
+  EXPECT_NEAR(scaled.half_width_log2, 1.2816, 0.05) << "the normal quantile";
+  std::array<double, 2> held{};
+  std::array<double, 2> held_by_constant{};
+  for (std::size_t i = 0; i < kRows; ++i) {
+    const double error = std::abs(draw(i) - 5.0);
+    held.at(i % 2) += error <= scaled.half_width(signals[i]) ? 2.0 / kRows : 0.0;
+    held_by_constant.at(i % 2) += error <= constant.half_width(signals[i]) ? 2.0 / kRows : 0.0;
+  }
+  EXPECT_NEAR(held[0], 0.8, 0.03);
+  EXPECT_NEAR(held[1], 0.8, 0.03);
+  EXPECT_GT(held_by_constant[0], 0.95);
+  EXPECT_LT(held_by_constant[1], 0.7);
+}
+
+TEST(ScaledCalibration, IsTheConformalRankOfTheScaledErrors) {
+  ErrorScale scale;
+  scale.deviation.fill(1.0);
+  scale.weights[0] = 1.0;
+  const std::vector<float> predictions{0, 0, 0, 0};
+  const std::vector<float> targets{1, -3, 2, 4};
+  std::vector<ErrorSignals> signals(4, ErrorSignals{});
+  signals[1][0] = 1.0;  // twice the average: |−3| counts as 1.5
+  signals[3][0] = 9.0;  // as large as it gets, 2.5: 4 counts as 1.6
+  // Scores 1, 1.5, 2, 1.6; of five ranks 0.6 takes the third.
+  EXPECT_DOUBLE_EQ(calibrate_conformal(predictions, targets, 0.6, scale, signals).half_width_log2,
+                   1.6);
+  expect_error(ErrorKind::kInvalidInput, "got 4 for 3", [&] {
+    (void)calibrate_conformal(std::span(predictions).first(3), std::span(targets).first(3), 0.6,
+                              scale, signals);
+  });
+}
+
 class CalibrationFile : public ::testing::Test {
  protected:
   void expect_refused(const Json& json, ErrorKind kind = ErrorKind::kCorruptData) {
@@ -112,7 +176,8 @@ class CalibrationFile : public ::testing::Test {
     expect_error(kind, file_.string(), [&] { (void)load_calibration(file_); });
   }
   Json good() {
-    save_calibration({0.8, 1.25, 321}, file_);
+    Calibration calibration{0.8, 1.25, 321, made_scale()};
+    save_calibration(calibration, file_);
     return Json::parse(read_file(file_));
   }
 
@@ -122,16 +187,60 @@ class CalibrationFile : public ::testing::Test {
 
 TEST_F(CalibrationFile, GivesBackWhatWasSaved) {
   for (const double half_width : {0.0, 1.0 / 3.0, std::numeric_limits<double>::infinity()}) {
-    save_calibration({0.95, half_width, 12}, file_);
+    save_calibration({0.95, half_width, 12, std::nullopt}, file_);
     const Calibration back = load_calibration(file_);
     EXPECT_EQ(back.level, 0.95);
     EXPECT_EQ(back.half_width_log2, half_width);
     EXPECT_EQ(back.num_rows, 12);
+    EXPECT_FALSE(back.scale.has_value());
+  }
+}
+
+TEST_F(CalibrationFile, GivesBackTheScale) {
+  (void)good();
+  const Calibration back = load_calibration(file_);
+  ASSERT_TRUE(back.scale.has_value());
+  EXPECT_EQ(back.scale->mean, made_scale().mean);
+  EXPECT_EQ(back.scale->deviation, made_scale().deviation);
+  EXPECT_EQ(back.scale->weights, made_scale().weights);
+  EXPECT_EQ(back.half_width(ErrorSignals{}), 1.25 * made_scale()(ErrorSignals{}));
+}
+
+TEST_F(CalibrationFile, ReadsTheFirstVersionWhichHadNoScale) {
+  write_file_atomically(file_,
+                        R"({"format_version": 1, "method": "split conformal", "level": 0.8,
+                            "half_width_log2": 1.5, "num_rows": 987})");
+  const Calibration old = load_calibration(file_);
+  EXPECT_EQ(old.num_rows, 987);
+  EXPECT_FALSE(old.scale.has_value());
+  ErrorSignals any{};
+  any.fill(3.0);
+  EXPECT_EQ(old.half_width(any), 1.5);
+}
+
+TEST_F(CalibrationFile, NeedsEverySignalOfTheScale) {
+  for (const std::string_view signal : kErrorSignals) {
+    const std::string name(signal);
+    SCOPED_TRACE(name);
+    Json json = good();
+    json["scale"].erase(name);
+    expect_refused(json);
+    for (const char* key : {"mean", "deviation", "weight"}) {
+      json = good();
+      json["scale"][name].erase(key);
+      expect_refused(json);
+      json = good();
+      json["scale"][name][key] = "1";
+      expect_refused(json);
+    }
+    json = good();
+    json["scale"][name]["deviation"] = 0.0;
+    expect_refused(json);
   }
 }
 
 TEST_F(CalibrationFile, NeedsEveryNumberAndItsRange) {
-  for (const char* key : {"format_version", "level", "half_width_log2", "num_rows"}) {
+  for (const char* key : {"format_version", "level", "half_width_log2", "num_rows", "scale"}) {
     SCOPED_TRACE(key);
     Json json = good();
     json.erase(key);
@@ -151,7 +260,7 @@ TEST_F(CalibrationFile, NeedsEveryNumberAndItsRange) {
   }
   expect_refused(Json::array());
   Json json = good();
-  json["format_version"] = 2;
+  json["format_version"] = 3;
   expect_refused(json, ErrorKind::kUnsupported);
 }
 

@@ -171,6 +171,15 @@ TEST_F(Trainer, ShufflesByItsSeedAndTheEpoch) {
 }
 
 /// A shuffle that favours places would show here: 10 rows, 3000 epochs, about 300 times in each.
+TEST_F(Trainer, KeepsTheOrderOfTheRowsWhereItIsToldTo) {
+  TrainOptions options = made_options();
+  options.shuffle = false;
+  FakePredictor predictor(by_epoch({1.0}));
+  (void)run(predictor, options);
+  EXPECT_EQ(order_of(predictor, 1), data_.data.train.rows);
+  EXPECT_EQ(order_of(predictor, 2), data_.data.train.rows);
+}
+
 TEST_F(Trainer, PutsEveryRowInEveryPlaceAboutAsOften) {
   FakePredictor predictor(by_epoch({1.0}));
   TrainOptions options = made_options();

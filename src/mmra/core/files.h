@@ -52,6 +52,10 @@ class MappedFile {
 
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
 
+  /// Gives the memory of `part` of bytes() back to the system, which reads it from the file again
+  /// if somebody asks; nothing changes but what the process is seen to hold.
+  void release(std::span<const std::byte> part) const noexcept;
+
  private:
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;

@@ -53,6 +53,9 @@ class SafetensorsFile {
   /// As float32 whatever floating type it has on disk; throws where `shape` differs, with both.
   [[nodiscard]] std::vector<float> floats(const std::string& name,
                                           std::span<const std::int64_t> shape) const;
+  /// The memory of one of tensors() can go: whoever read it has made a copy (MappedFile::release).
+  void release(const TensorView& tensor) const noexcept { file_.release(tensor.bytes); }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return file_.bytes(); }
 
  private:
   std::string origin_;

@@ -21,6 +21,8 @@ constexpr char kFileName[] = "libmmra_neural.so";
 struct NeuralLibrary {
   MakeFunction make = nullptr;
   LoadFunction load = nullptr;
+  MakeBaselineFunction make_baseline = nullptr;
+  LoadFunction load_baseline = nullptr;
 };
 
 /// In the order in which they are tried: beside the running program, where the user says, where the
@@ -53,7 +55,9 @@ NeuralLibrary open_library(void* handle, const std::string& path) {
                     neural_abi() + "); build both again");
   }
   return {reinterpret_cast<MakeFunction>(symbol(handle, kMakeSymbol, path)),
-          reinterpret_cast<LoadFunction>(symbol(handle, kLoadSymbol, path))};
+          reinterpret_cast<LoadFunction>(symbol(handle, kLoadSymbol, path)),
+          reinterpret_cast<MakeBaselineFunction>(symbol(handle, kMakeBaselineSymbol, path)),
+          reinterpret_cast<LoadFunction>(symbol(handle, kLoadBaselineSymbol, path))};
 }
 
 NeuralLibrary find_library() {
@@ -87,6 +91,17 @@ std::unique_ptr<IterativePredictor> make_mmra(const MmraConfig& config, int num_
 
 std::unique_ptr<Predictor> load_mmra(const std::filesystem::path& directory, int num_threads) {
   return std::unique_ptr<Predictor>(library().load(directory, num_threads));
+}
+
+std::unique_ptr<IterativePredictor> make_neural_baseline(const NeuralBaselineConfig& config,
+                                                         int num_threads) {
+  validate_config(config);
+  return std::unique_ptr<IterativePredictor>(library().make_baseline(config, num_threads));
+}
+
+std::unique_ptr<Predictor> load_neural_baseline(const std::filesystem::path& directory,
+                                                int num_threads) {
+  return std::unique_ptr<Predictor>(library().load_baseline(directory, num_threads));
 }
 
 }  // namespace mmra::model

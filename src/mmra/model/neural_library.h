@@ -3,11 +3,12 @@
 #include <memory>
 
 #include "mmra/model/mmra_config.h"
+#include "mmra/model/neural_baseline_config.h"
 #include "mmra/model/predictor.h"
 
 namespace mmra::model {
 
-// The network lives in a library of its own (lib/libmmra_neural.so beside the program's bin/),
+// The networks live in a library of its own (lib/libmmra_neural.so beside the program's bin/),
 // loaded on the first call below, because loading LibTorch takes half a second and 160 MiB that
 // most commands do not need. Throws Error{kUnsupported} where it cannot be loaded, with the path
 // and the reason.
@@ -20,5 +21,11 @@ namespace mmra::model {
 /// Error{kNotFound|kCorruptData} naming file and tensor.
 [[nodiscard]] std::unique_ptr<Predictor> load_mmra(const std::filesystem::path& directory,
                                                    int num_threads);
+
+/// The same for the neural baselines.
+[[nodiscard]] std::unique_ptr<IterativePredictor> make_neural_baseline(
+    const NeuralBaselineConfig& config, int num_threads);
+[[nodiscard]] std::unique_ptr<Predictor> load_neural_baseline(
+    const std::filesystem::path& directory, int num_threads);
 
 }  // namespace mmra::model

@@ -46,7 +46,8 @@ struct UsedInstance {
 class Predictor {
  public:
   virtual ~Predictor() = default;
-  /// log2 popularity, [B]. The result for a query does not depend on the rest of the batch.
+  /// log2 popularity, [B]. The result for a query does not depend on the rest of the batch (but in
+  /// the variants of neural baselines that repeat this fault of the authors' code).
   [[nodiscard]] virtual std::vector<float> predict(const Batch& batch) = 0;
   /// Of a predictor that retrieves by itself: for each query its `k` most weighty instances, best
   /// first, with weights that sum to 1 over those that are listed. Nothing of one that takes the
@@ -63,9 +64,14 @@ class Predictor {
 /// training/'s; the step is its own.
 class IterativePredictor : public Predictor {
  public:
-  /// One optimiser step on the mean squared error against `targets` [B] (log2); returns the loss
-  /// before the step.
+  /// One optimiser step on the predictor's objective, which contains the mean squared error against
+  /// `targets` [B] (log2); returns that error before the step.
   virtual double train_step(const Batch& batch, const std::vector<float>& targets) = 0;
+  /// For predictors that learn from features without labels (transductive ones): `rows` of
+  /// `features`, which must outlive the training. Said once, before the first step; the popularity
+  /// of these rows is not to be read.
+  virtual void see_unlabelled(const bank::FeatureTable& /*features*/,
+                              std::vector<std::int32_t> /*rows*/) {}
   /// Everything that the next step depends on (weights, averages, optimiser moments, random state),
   /// whole or not at all.
   virtual void save_training_state(const std::filesystem::path& file) const = 0;

@@ -14,6 +14,7 @@
 #include "mmra/bank/manifest.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/core/timestamp.h"
 
 namespace mmra::pipeline {
 namespace {
@@ -43,19 +44,19 @@ std::vector<fs::path> files_with(const fs::path& directory, const std::vector<st
   return found;
 }
 
-fs::path find_title_file(const fs::path& directory) {
-  auto found = files_with(directory, {"title", ".csv"});
-  if (found.empty()) {
-    throw Error(ErrorKind::kNotFound,
-                directory.string() +
-                    " holds no title file (*title*.csv with the columns id,title); "
-                    "name one with --titles");
-  }
-  return found.front();
+// Among so many titles of which none has a comma, they were cut at it.
+constexpr std::size_t kManyTitles = 200;
+
+/// A title that was not quoted is cut into fields by its commas.
+std::string join_title(const std::vector<std::string>& fields) {
+  std::string title = fields[1];
+  for (std::size_t i = 2; i < fields.size(); ++i) title += "," + fields[i];
+  return title;
 }
 
 std::map<Id, std::string> read_titles(const fs::path& file) {
   std::map<Id, std::string> titles;
+  bool more_columns = false;  // a header says so: then further fields are not the title's
   bank::read_csv(file, [&](const bank::CsvRow& row) {
     if (row.fields.size() < 2) {
       throw Error(ErrorKind::kInvalidInput, file.string() + ", line " + std::to_string(row.line) +
@@ -64,12 +65,45 @@ std::map<Id, std::string> read_titles(const fs::path& file) {
     }
     const auto id = parse_id(row.fields[0]);
     if (!id) {
-      if (row.line == 1) return;  // a header
+      if (row.line == 1) {  // a header
+        more_columns = row.fields.size() > 2;
+        return;
+      }
       throw Error(ErrorKind::kInvalidInput, file.string() + ", line " + std::to_string(row.line) +
                                                 ": \"" + row.fields[0] + "\" is no item number");
     }
-    titles[*id] = row.fields[1];
+    titles[*id] = more_columns ? row.fields[1] : join_title(row.fields);
   });
+  return titles;
+}
+
+bool look_cut(const std::map<Id, std::string>& titles) {
+  return titles.size() >= kManyTitles &&
+         std::none_of(titles.begin(), titles.end(), [](const auto& title) {
+           return title.second.find(',') != std::string::npos;
+         });
+}
+
+/// The release's titles, with those of `other` (may be empty: no such file) in their place.
+std::map<Id, std::string> choose_titles(const fs::path& directory, const fs::path& other,
+                                        MicrolensImport& report) {
+  const std::vector<fs::path> own = files_with(directory, {"title", ".csv"});
+  if (own.empty() && other.empty()) {
+    throw Error(ErrorKind::kNotFound,
+                directory.string() +
+                    " holds no title file (*title*.csv with the columns id,title); "
+                    "name one with --titles");
+  }
+  if (own.empty()) return read_titles(other);
+  std::map<Id, std::string> titles = read_titles(own.front());
+  report.titles_are_cut = look_cut(titles);
+  if (other.empty()) return titles;
+  for (const auto& [id, title] : read_titles(other)) {
+    const auto at = titles.find(id);
+    if (at == titles.end() || at->second == title) continue;
+    at->second = title;
+    ++report.num_replaced_titles;
+  }
   return titles;
 }
 
@@ -111,6 +145,26 @@ std::map<Id, std::int64_t> read_popularity(const fs::path& directory) {
               directory.string() +
                   " holds neither *comment*.txt (user, item, comment) nor *_pairs.csv (user, item, "
                   "timestamp): the numbers of comments are needed");
+}
+
+/// The earliest time of each item in *_pairs.csv, if there: the first comment is the nearest to its
+/// posting that the release says.
+std::map<Id, Timestamp> read_times(const fs::path& directory) {
+  // What is above this is in milliseconds: as seconds it would be after the year 5000.
+  constexpr std::int64_t kMilliseconds = 100'000'000'000;
+  std::map<Id, Timestamp> times;
+  const auto pairs = files_with(directory, {"_pairs.csv"});
+  if (pairs.empty()) return times;
+  bank::read_csv(pairs.front(), [&](const bank::CsvRow& row) {
+    if (row.fields.size() < 3) return;
+    const auto item = parse_id(row.fields[1]);
+    const auto value = parse_id(row.fields[2]);
+    if (!item || !value || *value <= 0) return;  // a header; 0 stands for unknown
+    const Timestamp time{*value >= kMilliseconds ? *value : *value * 1000};
+    const auto [at, is_new] = times.emplace(*item, time);
+    if (!is_new && time < at->second) at->second = time;
+  });
+  return times;
 }
 
 std::map<Id, fs::path> find_videos(const fs::path& directory) {
@@ -183,20 +237,23 @@ MicrolensImport import_microlens(const fs::path& directory, const fs::path& titl
                                           " is not a directory; name the folder of a downloaded "
                                           "MicroLens release");
   }
-  const auto title_of = read_titles(titles.empty() ? find_title_file(directory) : titles);
+  MicrolensImport report;
+  const auto title_of = choose_titles(directory, titles, report);
   const auto popularity_of = read_popularity(directory);
+  const auto time_of = read_times(directory);
   const auto video_of = find_videos(directory);
   if (title_of.empty()) {
     throw Error(ErrorKind::kInvalidInput, "the title file holds no row (id,title)");
   }
 
   const std::vector<bank::Split> splits = microlens_split(title_of.size());
-  MicrolensImport report;
-  bank::ManifestWriter writer(out_manifest, {"id", "title", "popularity", "split", "video"});
+  bank::ManifestWriter writer(out_manifest,
+                              {"id", "title", "popularity", "split", "video", "posted_at"});
   std::size_t index = 0;
   for (const auto& [id, title] : title_of) {
     const auto popularity = popularity_of.find(id);
     const auto video = video_of.find(id);
+    const auto time = time_of.find(id);
     const bank::Split split = splits[index++];
     if (title.empty() && video == video_of.end()) {
       ++report.num_without_title;
@@ -204,10 +261,12 @@ MicrolensImport import_microlens(const fs::path& directory, const fs::path& titl
     }
     ++report.num_rows;
     report.num_with_video += video != video_of.end();
+    report.num_with_time += time != time_of.end();
     writer.add_row({std::to_string(id), title,
                     popularity == popularity_of.end() ? "0" : std::to_string(popularity->second),
                     std::string(bank::name_of(split)),
-                    video == video_of.end() ? "" : fs::absolute(video->second).string()});
+                    video == video_of.end() ? "" : fs::absolute(video->second).string(),
+                    time == time_of.end() ? "" : format_timestamp(time->second)});
   }
   writer.commit();
   return report;

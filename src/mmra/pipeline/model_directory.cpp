@@ -10,16 +10,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kFormatVersion = 1;
+constexpr int kFormatVersion = 2;  // 1 knew neither the choice of instances nor times
 constexpr const char* kFileName = "training.json";
-
-Protocol parse_protocol(const std::string& name, const std::filesystem::path& file) {
-  for (const Protocol protocol : {Protocol::kHonest, Protocol::kAuthors}) {
-    if (name == name_of(protocol)) return protocol;
-  }
-  throw Error(ErrorKind::kCorruptData,
-              file.string() + " names the protocol \"" + name + "\"; honest or authors is known");
-}
 
 template <typename Value>
 Value value_of(const Json& document, const char* key, const std::filesystem::path& file) {
@@ -31,10 +23,65 @@ Value value_of(const Json& document, const char* key, const std::filesystem::pat
   }
 }
 
+[[noreturn]] void refuse(const std::filesystem::path& file, const std::string& key,
+                         const std::string& value, const std::string& known) {
+  throw Error(ErrorKind::kCorruptData,
+              file.string() + " has the " + key + " \"" + value + "\"; " + known + " is known");
+}
+
+/// null, or a moment as format_timestamp writes it.
+std::optional<Timestamp> time_of(const Json& document, const char* key,
+                                 const std::filesystem::path& file) {
+  if (document.contains(key) && document.at(key).is_null()) return std::nullopt;
+  const auto text = value_of<std::string>(document, key, file);
+  const auto time = parse_timestamp(text);
+  if (!time) refuse(file, std::string("\"") + key + "\"", text, "a time as RFC 3339 has it");
+  return time;
+}
+
+Json time_json(const std::optional<TimeCuts>& cuts, Timestamp TimeCuts::*cut) {
+  return cuts ? Json(format_timestamp((*cuts).*cut)) : Json(nullptr);
+}
+
+/// What version 2 added.
+void read_choice_and_times(const Json& document, const std::filesystem::path& file,
+                           RowRules& rules) {
+  const auto choice = value_of<std::string>(document, "instances", file);
+  if (!retrieval::parse_choice(choice)) refuse(file, "\"instances\"", choice, "similar or random");
+  rules.instances = *retrieval::parse_choice(choice);
+  rules.drop_near_duplicates = value_of<bool>(document, "near_duplicates_dropped", file);
+  const auto valid_from = time_of(document, "valid_from", file);
+  const auto test_from = time_of(document, "test_from", file);
+  const bool wanted = rules.protocol == Protocol::kChronological;
+  if (valid_from.has_value() != wanted || test_from.has_value() != wanted) {
+    throw Error(ErrorKind::kCorruptData,
+                file.string() +
+                    " is damaged: \"valid_from\" and \"test_from\" belong to the "
+                    "protocol chronological, and to that alone");
+  }
+  if (wanted) rules.cuts = TimeCuts{*valid_from, *test_from};
+}
+
 }  // namespace
 
 std::string name_of(Protocol protocol) {
-  return protocol == Protocol::kAuthors ? "authors" : "honest";
+  switch (protocol) {
+    case Protocol::kAuthors:
+      return "authors";
+    case Protocol::kChronological:
+      return "chronological";
+    case Protocol::kHonest:
+      break;
+  }
+  return "honest";
+}
+
+std::optional<Protocol> parse_protocol(std::string_view name) {
+  for (const Protocol protocol :
+       {Protocol::kHonest, Protocol::kAuthors, Protocol::kChronological}) {
+    if (name == name_of(protocol)) return protocol;
+  }
+  return std::nullopt;
 }
 
 void save_training_card(const TrainingCard& card, const std::filesystem::path& model_directory) {
@@ -45,7 +92,11 @@ void save_training_card(const TrainingCard& card, const std::filesystem::path& m
                          {"popularity_unit", card.popularity_unit},
                          {"popularity_horizon", card.popularity_horizon},
                          {"k", card.k},
-                         {"protocol", name_of(card.protocol)},
+                         {"protocol", name_of(card.rules.protocol)},
+                         {"instances", retrieval::name_of(card.rules.instances)},
+                         {"near_duplicates_dropped", card.rules.drop_near_duplicates},
+                         {"valid_from", time_json(card.rules.cuts, &TimeCuts::valid_from)},
+                         {"test_from", time_json(card.rules.cuts, &TimeCuts::test_from)},
                          {"num_train", card.num_train},
                          {"num_stop", card.num_stop},
                          {"num_calibration", card.num_calibration}};
@@ -66,10 +117,10 @@ TrainingCard load_training_card(const std::filesystem::path& model_directory) {
     throw Error(ErrorKind::kCorruptData, file.string() + " is damaged: it is no JSON object");
   }
   const int version = value_of<int>(document, "format_version", file);
-  if (version != kFormatVersion) {
-    throw Error(ErrorKind::kUnsupported, file.string() + " has the format version " +
-                                             std::to_string(version) + "; this program reads " +
-                                             std::to_string(kFormatVersion));
+  if (version < 1 || version > kFormatVersion) {
+    throw Error(ErrorKind::kUnsupported,
+                file.string() + " has the format version " + std::to_string(version) +
+                    "; this program reads 1 to " + std::to_string(kFormatVersion));
   }
   TrainingCard card;
   card.model = value_of<std::string>(document, "model", file);
@@ -78,7 +129,12 @@ TrainingCard load_training_card(const std::filesystem::path& model_directory) {
   card.popularity_unit = value_of<std::string>(document, "popularity_unit", file);
   card.popularity_horizon = value_of<std::string>(document, "popularity_horizon", file);
   card.k = value_of<int>(document, "k", file);
-  card.protocol = parse_protocol(value_of<std::string>(document, "protocol", file), file);
+  const auto protocol = value_of<std::string>(document, "protocol", file);
+  if (!parse_protocol(protocol)) {
+    refuse(file, "\"protocol\"", protocol, "honest, authors or chronological");
+  }
+  card.rules.protocol = *parse_protocol(protocol);
+  if (version >= 2) read_choice_and_times(document, file, card.rules);
   card.num_train = value_of<std::int64_t>(document, "num_train", file);
   card.num_stop = value_of<std::int64_t>(document, "num_stop", file);
   card.num_calibration = value_of<std::int64_t>(document, "num_calibration", file);

@@ -2,18 +2,45 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "mmra/bank/memory_bank.h"
+#include "mmra/retrieval/retrieval_policy.h"
 
 namespace mmra::pipeline {
 
-/// Which rows training may retrieve from.
+/// How rows are divided, what they may retrieve and how batches and scores are made
+/// (docs/experiments.md).
 enum class Protocol {
-  kHonest,   ///< everything retrieves from train
-  kAuthors,  ///< train and validation for all splits, as the authors' code does
+  kHonest,  ///< the bank's splits; everything retrieves from train
+  /// As the authors' code does: train and validation retrieved for all splits, batches in the order
+  /// of the rows.
+  kAuthors,
+  /// Splits by the time of posting: train on the past, score on what came after. Everything
+  /// retrieves from train.
+  kChronological,
 };
 [[nodiscard]] std::string name_of(Protocol protocol);
+[[nodiscard]] std::optional<Protocol> parse_protocol(std::string_view name);
+
+/// Where the protocol kChronological divides: train was posted before `valid_from`, validation from
+/// then and before `test_from`, test from then on.
+struct TimeCuts {
+  Timestamp valid_from;
+  Timestamp test_from;
+};
+
+/// Of the rows that training, evaluation and retrieval see.
+struct RowRules {
+  Protocol protocol = Protocol::kHonest;
+  std::optional<TimeCuts> cuts;  ///< of kChronological, found when the model is trained
+  retrieval::Choice instances = retrieval::Choice::kSimilar;
+  /// Rows that are nearly the same as one of a later split (train < valid < test) neither train nor
+  /// are retrieved.
+  bool drop_near_duplicates = false;
+};
 
 /// training.json of a model directory: what the model was made from. Written last: a directory that
 /// has it is whole.
@@ -24,7 +51,7 @@ struct TrainingCard {
   std::string popularity_unit;
   std::string popularity_horizon;
   int k = 10;
-  Protocol protocol = Protocol::kHonest;
+  RowRules rules;
   std::int64_t num_train = 0;
   std::int64_t num_stop = 0;
   std::int64_t num_calibration = 0;

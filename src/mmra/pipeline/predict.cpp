@@ -1,6 +1,7 @@
 #include "mmra/pipeline/predict.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <future>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "mmra/core/error.h"
 #include "mmra/pipeline/feature_file.h"
 #include "mmra/pipeline/systems.h"
+#include "mmra/retrieval/random_instances.h"
 
 namespace mmra::pipeline {
 namespace {
@@ -81,6 +83,119 @@ bank::FeatureTable instance_features(const bank::MemoryBank& bank, const bank::B
   return features;
 }
 
+/// Makes the instances that a model chose by itself those of the batch.
+void show_used(const std::vector<model::UsedInstance>& used, model::Batch& batch) {
+  batch.instance_rows.assign(static_cast<std::size_t>(batch.k),
+                             retrieval::RetrievalResult::kNoInstance);
+  batch.similarities.assign(static_cast<std::size_t>(batch.k), 0.0F);
+  for (std::size_t j = 0; j < used.size(); ++j) {
+    batch.instance_rows[j] = static_cast<std::int32_t>(used[j].row);
+    batch.similarities[j] = static_cast<float>(used[j].similarity);
+  }
+}
+
+/// A query asked again with something taken away, all in one batch.
+class Explanation {
+ public:
+  /// `asked` is the batch of the query alone.
+  Explanation(const bank::Features& query, const bank::BankSchema& schema,
+              const model::Batch& asked, bool uses_instances)
+      : asked_(asked), queries_(schema.visual_dim, schema.text_dim) {
+    const bank::TokenView visual = view_of(query.visual_tokens);
+    const bank::TokenView text = view_of(query.text_tokens);
+    bank::RowDetails details;
+    const bool has_details = asked.queries->has_details();
+    if (has_details) details = asked.queries->details(0);
+    const auto append = [&](const bank::TokenView& v, const bank::TokenView& t,
+                            const bank::RowDetails& d) {
+      queries_.append(v, t, std::nullopt);
+      if (has_details) queries_.append_details(d);
+    };
+    append(visual, text, details);
+    append({0, visual.dim, {}}, text, without_video(details));
+    append(visual, {0, text.dim, {}}, without_title(details));
+    batch_.queries = &queries_;
+    batch_.memory = asked.memory;
+    batch_.k = asked.k;
+    if (asked.own_retrieval) {
+      batch_.own_retrieval = {asked.own_retrieval->table, asked.own_retrieval->policy, {}};
+    }
+    if (visual.num_tokens > 0) add_part("video", kWithoutVisual, asked.instance_rows);
+    if (text.num_tokens > 0) add_part("title", kWithoutText, asked.instance_rows);
+    if (uses_instances) leave_out_instances();
+  }
+  Explanation(const Explanation&) = delete;
+  Explanation& operator=(const Explanation&) = delete;
+
+  void explain(model::Predictor& predictor, Prediction& prediction) const {
+    if (batch_.query_rows.empty()) return;
+    const std::vector<float> without = predictor.predict(batch_);
+    const auto effect = [&](std::size_t i) { return prediction.log2_popularity - without.at(i); };
+    double sum = 0.0;
+    for (const auto& [part, i] : parts_) sum += std::abs(effect(i));
+    for (const auto& [part, i] : parts_) {
+      prediction.parts.push_back({part, effect(i), bank::popularity_of_log2(without.at(i)),
+                                  sum > 0.0 ? std::abs(effect(i)) / sum : 0.0});
+    }
+    for (const auto& [instance, i] : instances_) {
+      prediction.instances.at(instance).effect_log2 = effect(i);
+    }
+  }
+
+ private:
+  enum : std::int32_t { kWhole, kWithoutVisual, kWithoutText };
+
+  static bank::RowDetails without_video(bank::RowDetails details) {
+    details.captions.clear();
+    details.visual_mean.clear();
+    return details;
+  }
+  static bank::RowDetails without_title(bank::RowDetails details) {
+    details.title.clear();
+    return details;
+  }
+
+  /// `identity`: to a model that retrieves by itself, which does not look at `rows`.
+  std::size_t add(std::int32_t query, const std::vector<std::int32_t>& rows,
+                  const retrieval::QueryIdentity& identity) {
+    if (batch_.own_retrieval) batch_.own_retrieval->queries.push_back(identity);
+    batch_.query_rows.push_back(query);
+    batch_.instance_rows.insert(batch_.instance_rows.end(), rows.begin(), rows.end());
+    batch_.similarities.insert(batch_.similarities.end(), asked_.similarities.begin(),
+                               asked_.similarities.end());
+    return batch_.query_rows.size() - 1;
+  }
+  void add_part(const char* name, std::int32_t query, const std::vector<std::int32_t>& rows) {
+    parts_.emplace_back(name, add(query, rows, own_identity()));
+  }
+  [[nodiscard]] retrieval::QueryIdentity own_identity() const {
+    return asked_.own_retrieval ? asked_.own_retrieval->queries.at(0) : retrieval::QueryIdentity{};
+  }
+
+  void leave_out_instances() {
+    const std::vector<std::int32_t>& rows = asked_.instance_rows;
+    const std::vector<std::int32_t> none(rows.size(), retrieval::RetrievalResult::kNoInstance);
+    if (rows == none) return;
+    retrieval::QueryIdentity identity = own_identity();
+    identity.sees_nothing = true;
+    parts_.emplace_back("retrieval", add(kWhole, none, identity));
+    for (std::size_t j = 0; j < rows.size(); ++j) {
+      if (rows[j] == retrieval::RetrievalResult::kNoInstance) continue;
+      std::vector<std::int32_t> others = rows;
+      others[j] = retrieval::RetrievalResult::kNoInstance;
+      identity = own_identity();
+      identity.without_row = static_cast<std::size_t>(rows[j]);
+      instances_.emplace_back(j, add(kWhole, others, identity));
+    }
+  }
+
+  const model::Batch& asked_;
+  bank::FeatureTable queries_;
+  model::Batch batch_;
+  std::vector<std::pair<std::string, std::size_t>> parts_;      ///< with their place in the batch
+  std::vector<std::pair<std::size_t, std::size_t>> instances_;  ///< the same
+};
+
 std::shared_future<std::shared_ptr<model::Predictor>> load_beside(const System& system,
                                                                   std::filesystem::path directory,
                                                                   int num_threads) {
@@ -122,21 +237,23 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
 Prediction PredictionEngine::predict(const Query& query, const std::stop_token& stop) {
   require_own_tokens(query, schema_);
   EncodedQuery encoded = encode_query(*bank_, *table_, encoders_, query, num_threads_, stop);
-  const retrieval::RetrievalResult retrieved = retrieval::search_exact(
+  const retrieval::RetrievalResult retrieved = retrieval::retrieve(
       *table_, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), card_.k,
-      retrieval::RetrievalPolicy::deployed(), num_threads_, stop);
+      retrieval::RetrievalPolicy::deployed(), card_.rules.instances, num_threads_, stop);
 
   bank::FeatureTable queries(schema_.visual_dim, schema_.text_dim);
   const bank::TokenView visual = view_of(encoded.features.visual_tokens);
-  queries.append(visual, view_of(encoded.features.text_tokens), std::nullopt);
   model::Batch batch;
   std::optional<bank::FeatureTable> instances;
   if (memory_) {
+    // Without tokens, as the rows that it was trained on.
+    queries.append({0, schema_.visual_dim, {}}, {0, schema_.text_dim, {}}, std::nullopt);
     queries.append_details(details_of(encoded, visual));
     batch.instance_rows = retrieved.rows;
     batch.own_retrieval = {
         table_.get(), retrieval::RetrievalPolicy::deployed(), {encoded.identity}};
   } else {
+    queries.append(visual, view_of(encoded.features.text_tokens), std::nullopt);
     instances = instance_features(*bank_, *table_, schema_, retrieved, batch.instance_rows);
   }
   batch.queries = &queries;
@@ -146,24 +263,30 @@ Prediction PredictionEngine::predict(const Query& query, const std::stop_token& 
   batch.similarities = retrieved.similarities;
 
   Prediction prediction;
-  prediction.log2_popularity = predictor_.get()->predict(batch).at(0);
+  const std::vector<float> predicted = predictor_.get()->predict(batch);
+  prediction.log2_popularity = predicted.at(0);
+  const double half_width =
+      calibration_.half_width(training::error_signals(batch, predicted).at(0));
   prediction.popularity = bank::popularity_of_log2(prediction.log2_popularity);
   prediction.interval_level = calibration_.level;
-  prediction.interval_low =
-      bank::popularity_of_log2(prediction.log2_popularity - calibration_.half_width_log2);
-  prediction.interval_high =
-      bank::popularity_of_log2(prediction.log2_popularity + calibration_.half_width_log2);
+  prediction.interval_low = bank::popularity_of_log2(prediction.log2_popularity - half_width);
+  prediction.interval_high = bank::popularity_of_log2(prediction.log2_popularity + half_width);
   prediction.percentile = percentile_of(sorted_popularity_, prediction.popularity);
   prediction.unit = schema_.popularity_unit;
   prediction.horizon = schema_.popularity_horizon;
-  const auto used = predictor_.get()->used_instances(batch, card_.k);
-  prediction.instances =
-      used ? describe_instances(*bank_, *table_, used->at(0))
-           : describe_instances(*bank_, *table_, retrieved, similarity_scale_.value_or(1.0));
+  if (const auto used = predictor_.get()->used_instances(batch, card_.k)) {
+    prediction.instances = describe_instances(*bank_, *table_, used->at(0));
+    show_used(used->at(0), batch);
+  } else {
+    prediction.instances =
+        describe_instances(*bank_, *table_, retrieved, similarity_scale_.value_or(1.0));
+  }
   prediction.instances_used = similarity_scale_.has_value();
   if (!prediction.instances_used) {
     for (Instance& instance : prediction.instances) instance.weight = 0.0;
   }
+  const Explanation explanation(encoded.features, schema_, batch, prediction.instances_used);
+  explanation.explain(*predictor_.get(), prediction);
   prediction.captions = std::move(encoded.captions);
   prediction.thumbnails = std::move(encoded.thumbnails);
   prediction.warning = std::move(encoded.warning);

@@ -18,6 +18,15 @@
 
 namespace mmra::pipeline {
 
+/// What a prediction owes to one of its inputs. The instances stay the same without the video or
+/// the title, though both took part in finding them: the effect is that of what the network sees.
+struct PartEffect {
+  std::string part;          ///< "video", "title" or "retrieval"
+  double effect_log2 = 0.0;  ///< the prediction minus what it would be without it
+  double popularity_without = 0.0;
+  double share = 0.0;  ///< |effect| of all parts' sum; 0 where none has an effect
+};
+
 /// What the program says about one clip.
 struct Prediction {
   double log2_popularity = 0.0;
@@ -32,6 +41,7 @@ struct Prediction {
   /// False where the model does not look at instances (its weights are then 0): they are shown
   /// for comparison only.
   bool instances_used = true;
+  std::vector<PartEffect> parts;  ///< of what the query has
   std::vector<std::string> captions;
   std::vector<std::vector<std::uint8_t>> thumbnails;
   std::optional<std::string> warning;

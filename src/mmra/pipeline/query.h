@@ -89,6 +89,9 @@ struct Instance {
   double weight = 0.0;  ///< softmax over the instances, paper eq. 4; sums to 1
   double popularity = 0.0;
   std::vector<std::string> captions;  ///< of its frames, as the bank has them
+  /// Of a prediction (log2): the prediction minus what it would be without this instance. Nothing
+  /// in a search, and where the model does not look at instances.
+  std::optional<double> effect_log2;
 };
 
 struct SearchResult {

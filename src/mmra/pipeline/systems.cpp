@@ -1,5 +1,6 @@
 #include "mmra/pipeline/systems.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
@@ -28,6 +29,15 @@ double deviation_of(const std::vector<float>& values, double mean) {
   return deviation > 0.0 ? deviation : 1.0;
 }
 
+/// training.json and config.json must speak of one model.
+[[noreturn]] void refuse_other_model(const std::filesystem::path& directory, std::string_view found,
+                                     std::string_view expected) {
+  throw Error(ErrorKind::kCorruptData, (directory / kConfigFile).string() + " is of the model \"" +
+                                           std::string(found) + "\", expected \"" +
+                                           std::string(expected) +
+                                           "\" as training.json says; train the model again");
+}
+
 class Mmra final : public System {
  public:
   [[nodiscard]] std::string_view name() const override { return "mmra"; }
@@ -47,6 +57,7 @@ class Mmra final : public System {
   [[nodiscard]] std::uint64_t seed(const TrainRequest& request) const override {
     return request.config.seed;
   }
+  [[nodiscard]] bool learns_in_epochs() const override { return true; }
   [[nodiscard]] std::string config_text(const TrainRequest& request) const override {
     return model::config_to_json(request.config);
   }
@@ -83,6 +94,8 @@ class Baseline final : public System {
   [[nodiscard]] std::uint64_t seed(const TrainRequest& request) const override {
     return request.baseline.seed;
   }
+  /// The trees sample neither rows nor columns, the others have nothing random either.
+  [[nodiscard]] bool depends_on_seed() const override { return false; }
   [[nodiscard]] std::string config_text(const TrainRequest& request) const override {
     return baselines::config_to_json(request.baseline);
   }
@@ -102,15 +115,13 @@ class Baseline final : public System {
   }
 
  private:
-  /// training.json and config.json must speak of one model.
   [[nodiscard]] baselines::BaselineConfig load_own_config(
       const std::filesystem::path& directory) const {
     baselines::BaselineConfig config = baselines::load_config(directory / kConfigFile);
-    if (config.kind == kind_) return config;
-    throw Error(ErrorKind::kCorruptData,
-                (directory / kConfigFile).string() + " is of the model \"" +
-                    std::string(baselines::name_of(config.kind)) + "\", expected \"" +
-                    std::string(name()) + "\" as training.json says; train the model again");
+    if (config.kind != kind_) {
+      refuse_other_model(directory, baselines::name_of(config.kind), name());
+    }
+    return config;
   }
 
   baselines::Kind kind_;
@@ -183,6 +194,57 @@ class MmraPlus final : public System {
   }
 };
 
+class NeuralBaselineSystem final : public System {
+ public:
+  NeuralBaselineSystem(model::NeuralBaseline kind, std::string_view summary)
+      : kind_(kind), summary_(summary) {}
+
+  [[nodiscard]] std::string_view name() const override { return model::name_of(kind_); }
+  [[nodiscard]] std::string_view summary() const override { return summary_; }
+  void take_from_bank(TrainRequest& request, const bank::BankSchema& schema,
+                      const std::vector<float>& train_labels) const override {
+    model::NeuralBaselineConfig& config = request.neural_baseline;
+    config.kind = kind_;
+    config.visual_dim = schema.visual_dim;
+    config.text_dim = schema.text_dim;
+    config.num_frames = std::max(1, schema.num_frames);
+    if (config.variant == model::Variant::kReleased) return;  // learns the labels as they are
+    config.label_mean = mean_of(train_labels);
+    config.label_std = deviation_of(train_labels, config.label_mean);
+  }
+  [[nodiscard]] int num_instances(const TrainRequest& request) const override {
+    return request.neural_baseline.k;
+  }
+  [[nodiscard]] std::uint64_t seed(const TrainRequest& request) const override {
+    return request.neural_baseline.seed;
+  }
+  [[nodiscard]] std::string config_text(const TrainRequest& request) const override {
+    return model::config_to_json(request.neural_baseline);
+  }
+  [[nodiscard]] Learner make(const TrainRequest& request) const override {
+    return model::make_neural_baseline(request.neural_baseline, request.num_threads);
+  }
+  [[nodiscard]] std::unique_ptr<model::Predictor> load(const std::filesystem::path& directory,
+                                                       int num_threads) const override {
+    check_kind(directory);
+    return model::load_neural_baseline(directory, num_threads);
+  }
+  [[nodiscard]] std::optional<double> similarity_scale(
+      const std::filesystem::path& directory) const override {
+    check_kind(directory);
+    return std::nullopt;
+  }
+
+ private:
+  void check_kind(const std::filesystem::path& directory) const {
+    const auto config = model::load_neural_baseline_config(directory / kConfigFile);
+    if (config.kind != kind_) refuse_other_model(directory, model::name_of(config.kind), name());
+  }
+
+  model::NeuralBaseline kind_;
+  std::string_view summary_;
+};
+
 const System* find(std::string_view name) {
   for (const System* system : all_systems()) {
     if (system->name() == name) return system;
@@ -198,11 +260,23 @@ std::span<const System* const> all_systems() {
   static const MmraPlus kPlus;
   static const Baseline kSvr(Kind::kSvr, "support vectors with an RBF kernel (libsvm)");
   static const Baseline kHyfea(Kind::kHyfea, "gradient-boosted trees (XGBoost)");
+  using model::NeuralBaseline;
+  static const NeuralBaselineSystem kClstm(NeuralBaseline::kClstm,
+                                           "LSTMs over the frames and the title");
+  static const NeuralBaselineSystem kTmall(NeuralBaseline::kTmall,
+                                           "a shared space with graph penalties, transductive");
+  static const NeuralBaselineSystem kMassl(NeuralBaseline::kMassl,
+                                           "variational, a convolutional decoder");
+  static const NeuralBaselineSystem kCban(NeuralBaseline::kCban,
+                                          "direct and inverse attention, without retrieval");
+  static const NeuralBaselineSystem kHmmved(NeuralBaseline::kHmmved,
+                                            "variational, a product of experts");
   static const Baseline kRidge(Kind::kRidge, "a linear model of the same features");
   static const Baseline kKnn(Kind::kKnn, "the weighted mean of the k instances' labels");
   static const Baseline kMean(Kind::kMean, "the mean of the train labels");
-  static const std::array<const System*, 7> kSystems = {&kMmra,  &kPlus, &kSvr, &kHyfea,
-                                                        &kRidge, &kKnn,  &kMean};
+  static const std::array<const System*, 12> kSystems = {&kMmra,   &kPlus,  &kSvr,   &kHyfea,
+                                                         &kClstm,  &kTmall, &kMassl, &kCban,
+                                                         &kHmmved, &kRidge, &kKnn,   &kMean};
   return kSystems;
 }
 

@@ -45,6 +45,10 @@ class System {
   [[nodiscard]] virtual bank::FeatureColumns feature_columns() const { return {}; }
   [[nodiscard]] virtual int num_instances(const TrainRequest& request) const = 0;
   [[nodiscard]] virtual std::uint64_t seed(const TrainRequest& request) const = 0;
+  /// Whether `make` gives an IterativePredictor: settings of epochs are for it.
+  [[nodiscard]] virtual bool learns_in_epochs() const { return false; }
+  /// Whether two seeds give two models.
+  [[nodiscard]] virtual bool depends_on_seed() const { return true; }
   /// The configuration as text: what identifies a run.
   [[nodiscard]] virtual std::string config_text(const TrainRequest& request) const = 0;
 

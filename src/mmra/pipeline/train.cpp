@@ -8,12 +8,11 @@
 #include <string>
 
 #include "mmra/bank/feature_table.h"
-#include "mmra/bank/load_feature_table.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/core/fingerprint.h"
 #include "mmra/pipeline/systems.h"
-#include "mmra/retrieval/exact_search.h"
+#include "mmra/pipeline/training_rows.h"
 
 namespace mmra::pipeline {
 namespace {
@@ -26,69 +25,15 @@ constexpr int kPredictBatch = 256;
 constexpr std::size_t kMinTrainRows = 10;
 constexpr std::size_t kMinValidRows = 8;
 
-/// A bank's snapshot with everything that training and evaluation gather from it.
-struct LoadedBank {
-  bank::BankInfo info;
-  std::shared_ptr<const bank::BankTable> table;
-  bank::FeatureTable features;
-};
-
-LoadedBank load_bank(const std::filesystem::path& directory, const bank::FeatureColumns& columns,
-                     ProgressSink& progress) {
-  const auto bank = bank::open_bank(directory, bank::OpenMode::kReadOnly);
-  progress.begin("loading features", std::nullopt);
-  bank::LoadedFeatures loaded = bank::load_feature_table(*bank, columns);
-  progress.end();
-  return {bank->info(), std::move(loaded.table), std::move(loaded.features)};
-}
-
-std::vector<std::int32_t> labelled_rows(const bank::BankTable& table, bank::Split split) {
+/// The rows that transductive models may look at without their labels: those to be predicted.
+std::vector<std::int32_t> unlabelled_rows(const bank::BankTable& table) {
   std::vector<std::int32_t> rows;
   for (std::size_t row = 0; row < table.num_rows(); ++row) {
-    if (table.split(row) == split && table.popularity(row)) {
+    if (table.split(row) == bank::Split::kTest || !table.popularity(row)) {
       rows.push_back(static_cast<std::int32_t>(row));
     }
   }
   return rows;
-}
-
-std::vector<float> labels_of(const bank::FeatureTable& features,
-                             const std::vector<std::int32_t>& rows) {
-  std::vector<float> labels;
-  labels.reserve(rows.size());
-  for (const std::int32_t row : rows) {
-    labels.push_back(features.log2_popularity(static_cast<std::size_t>(row)));
-  }
-  return labels;
-}
-
-retrieval::RetrievalPolicy policy_of(Protocol protocol) {
-  return protocol == Protocol::kAuthors ? retrieval::RetrievalPolicy::authors_training()
-                                        : retrieval::RetrievalPolicy::honest_training();
-}
-
-/// The instances of stored rows, each row itself left out, nothing posted at or after it.
-training::Examples retrieve_for_rows(const bank::BankTable& table, std::vector<std::int32_t> rows,
-                                     int k, Protocol protocol, int num_threads,
-                                     const std::stop_token& stop) {
-  const auto dim = static_cast<std::size_t>(table.retrieval_dim());
-  std::vector<float> vectors;
-  vectors.reserve(rows.size() * dim);
-  std::vector<retrieval::QueryIdentity> identities;
-  identities.reserve(rows.size());
-  const std::span<const float> all = table.retrieval_vectors();
-  for (const std::int32_t row : rows) {
-    const auto index = static_cast<std::size_t>(row);
-    const auto vector = all.subspan(index * dim, dim);
-    vectors.insert(vectors.end(), vector.begin(), vector.end());
-    identities.push_back({index, table.posted_at(index)});
-  }
-  training::Examples examples;
-  examples.instances = retrieval::search_exact(table, vectors, identities, k, policy_of(protocol),
-                                               num_threads, stop);
-  examples.rows = std::move(rows);
-  examples.own_retrieval = {&table, policy_of(protocol), std::move(identities)};
-  return examples;
 }
 
 void select(const training::Examples& from, const std::vector<std::size_t>& indices,
@@ -147,7 +92,9 @@ std::string fingerprint_run(const TrainRequest& request, const bank::BankInfo& i
                          {"records", info.num_records},
                          {"encoders", info.schema.encoders_fingerprint},
                          {"config", find_system(request.model).config_text(request)},
-                         {"protocol", name_of(request.protocol)},
+                         {"protocol", name_of(request.rules.protocol)},
+                         {"instances", retrieval::name_of(request.rules.instances)},
+                         {"near_duplicates_dropped", request.rules.drop_near_duplicates},
                          {"batch", request.batch_size},
                          {"patience", request.patience},
                          {"bank", std::filesystem::absolute(request.bank_directory).string()}};
@@ -220,20 +167,21 @@ struct Rows {
   training::Examples calibration;
 };
 
-Rows retrieve_for_training(const LoadedBank& loaded, std::vector<std::int32_t> train_rows,
+Rows retrieve_for_training(const bank::FeatureTable& features, const bank::BankTable& table,
+                           std::vector<std::int32_t> train_rows,
                            std::vector<std::int32_t> valid_rows, int k, const TrainRequest& request,
                            ProgressSink& progress) {
   const auto retrieve = [&](std::vector<std::int32_t> rows) {
-    return retrieve_for_rows(*loaded.table, std::move(rows), k, request.protocol,
-                             request.num_threads, request.stop);
+    return retrieve_for_rows(table, std::move(rows), k, request.rules, request.num_threads,
+                             request.stop);
   };
   progress.begin("retrieving", std::nullopt);
   Rows rows;
-  rows.data.features = &loaded.features;
+  rows.data.features = &features;
   rows.data.train = retrieve(std::move(train_rows));
   rows.valid = retrieve(std::move(valid_rows));
   progress.end();
-  const ValidationHalves halves = divide_validation(*loaded.table, rows.valid.rows);
+  const ValidationHalves halves = divide_validation(table, rows.valid.rows);
   select(rows.valid, halves.stop, rows.data.stop);
   select(rows.valid, halves.calibration, rows.calibration);
   return rows;
@@ -247,8 +195,9 @@ model::LabelledBatch whole(const bank::FeatureTable& features, const training::E
 
 /// Trains `learner` by the way it learns; the summary gets what there is to say about it.
 std::unique_ptr<model::Predictor> learn(Learner learner, const Rows& rows,
-                                        const TrainRequest& request, const bank::BankInfo& info,
-                                        TrainSummary& summary, ProgressSink& progress) {
+                                        const TrainRequest& request, const LoadedBank& loaded,
+                                        const bank::BankTable& table, TrainSummary& summary,
+                                        ProgressSink& progress) {
   if (auto* fitted = std::get_if<std::unique_ptr<model::FittedPredictor>>(&learner)) {
     const bank::FeatureTable& features = *rows.data.features;
     (*fitted)->fit(whole(features, rows.data.train), whole(features, rows.data.stop), request.stop,
@@ -257,14 +206,16 @@ std::unique_ptr<model::Predictor> learn(Learner learner, const Rows& rows,
     return std::move(*fitted);
   }
   auto network = std::get<std::unique_ptr<model::IterativePredictor>>(std::move(learner));
+  network->see_unlabelled(loaded.features, unlabelled_rows(table));
   training::TrainOptions options;
   options.max_epochs = request.max_epochs;
   options.batch_size = request.batch_size;
   options.patience = request.patience;
   options.seed = find_system(request.model).seed(request);
+  options.shuffle = request.rules.protocol != Protocol::kAuthors;
   options.checkpoint_directory = checkpoint_directory(request);
   options.resume = request.resume;
-  options.run_fingerprint = fingerprint_run(request, info);
+  options.run_fingerprint = fingerprint_run(request, loaded.info);
   options.stop = request.stop;
   summary.history = training::train(*network, rows.data, options, progress);
   return network;
@@ -277,9 +228,20 @@ void assess(model::Predictor& predictor, const Rows& rows, double interval_level
   const auto predict = [&](const training::Examples& examples) {
     return training::predict_all(predictor, features, features, examples, kPredictBatch);
   };
+  const auto signals = [&](const training::Examples& examples,
+                           const std::vector<float>& predictions) {
+    return training::error_signals(training::as_batch(features, features, examples), predictions);
+  };
+  // The rows that stopped the training know how errors vary; how large they are is for others to
+  // say.
+  const std::vector<float> stop_predictions = predict(rows.data.stop);
+  const training::ErrorScale scale =
+      training::fit_error_scale(signals(rows.data.stop, stop_predictions), stop_predictions,
+                                labels_of(features, rows.data.stop.rows));
   const std::vector<float> predictions = predict(rows.calibration);
   const std::vector<float> labels = labels_of(features, rows.calibration.rows);
-  summary.calibration = training::calibrate_conformal(predictions, labels, interval_level);
+  summary.calibration = training::calibrate_conformal(predictions, labels, interval_level, scale,
+                                                      signals(rows.calibration, predictions));
   summary.calibrated = evaluation::compute_metrics(predictions, labels);
   summary.valid =
       evaluation::compute_metrics(predict(rows.valid), labels_of(features, rows.valid.rows));
@@ -293,7 +255,7 @@ TrainingCard make_card(const TrainRequest& request, const bank::BankSchema& sche
           schema.popularity_unit,
           schema.popularity_horizon,
           rows.data.train.instances.k,
-          request.protocol,
+          request.rules,
           static_cast<std::int64_t>(rows.data.train.rows.size()),
           static_cast<std::int64_t>(rows.data.stop.rows.size()),
           static_cast<std::int64_t>(rows.calibration.rows.size())};
@@ -318,81 +280,27 @@ void save_model(const model::Predictor& predictor, const TrainRequest& request,
 TrainSummary train_model(const TrainRequest& request, ProgressSink& progress) {
   const auto started = std::chrono::steady_clock::now();
   const System& system = find_system(request.model);
-  const LoadedBank loaded = load_bank(request.bank_directory, system.feature_columns(), progress);
-  std::vector<std::int32_t> train_rows = labelled_rows(*loaded.table, bank::Split::kTrain);
-  std::vector<std::int32_t> valid_rows = labelled_rows(*loaded.table, bank::Split::kValid);
+  const LoadedBank loaded = load_bank(request.bank_directory, progress, system.feature_columns());
+  TrainRequest run = request;
+  const auto table = apply_rules(loaded, run.rules, run.num_threads, run.stop);
+  std::vector<std::int32_t> train_rows = labelled_rows(*table, bank::Split::kTrain);
+  std::vector<std::int32_t> valid_rows = labelled_rows(*table, bank::Split::kValid);
   require_rows(train_rows.size(), kMinTrainRows, "train");
   require_rows(valid_rows.size(), kMinValidRows, "valid");
-  TrainRequest run = request;
   system.take_from_bank(run, loaded.info.schema, labels_of(loaded.features, train_rows));
   prepare_model_directory(request);
 
-  const Rows rows = retrieve_for_training(loaded, std::move(train_rows), std::move(valid_rows),
-                                          system.num_instances(run), run, progress);
+  const Rows rows =
+      retrieve_for_training(loaded.features, *table, std::move(train_rows), std::move(valid_rows),
+                            system.num_instances(run), run, progress);
   TrainSummary summary;
-  const auto predictor = learn(system.make(run), rows, run, loaded.info, summary, progress);
+  const auto predictor = learn(system.make(run), rows, run, loaded, *table, summary, progress);
   assess(*predictor, rows, run.interval_level, summary);
   summary.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   summary.card = make_card(run, loaded.info.schema, rows);
   save_model(*predictor, run, summary);
   return summary;
-}
-
-EvaluationReport evaluate_model(const std::filesystem::path& bank_directory,
-                                const std::filesystem::path& model_directory, bank::Split split,
-                                std::size_t batch_size, int num_threads,
-                                const std::stop_token& stop, ProgressSink& progress) {
-  EvaluationReport report;
-  report.split = split;
-  report.card = load_training_card(model_directory);
-  const training::Calibration calibration =
-      training::load_calibration(model_directory / "calibration.json");
-  check_same_encoders(report.card,
-                      bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)->info().schema);
-  const System& system = system_of_model(report.card.model, model_directory);
-  const auto predictor = system.load(model_directory, num_threads);
-  const LoadedBank loaded = load_bank(bank_directory, system.feature_columns(), progress);
-  const bank::BankTable& table = *loaded.table;
-
-  std::vector<std::int32_t> rows = labelled_rows(table, split);
-  if (rows.empty()) {
-    throw Error(ErrorKind::kInvalidInput, "the bank has no labelled rows in the split \"" +
-                                              std::string(bank::name_of(split)) +
-                                              "\"; name another one with --split");
-  }
-  progress.begin("retrieving", std::nullopt);
-  const training::Examples examples = retrieve_for_rows(table, std::move(rows), report.card.k,
-                                                        report.card.protocol, num_threads, stop);
-  progress.end();
-  report.predictions =
-      training::predict_all(*predictor, loaded.features, loaded.features, examples, kPredictBatch);
-  report.targets = labels_of(loaded.features, examples.rows);
-  for (const std::int32_t row : examples.rows) {
-    report.ids.emplace_back(table.id(static_cast<std::size_t>(row)));
-  }
-  report.metrics = evaluation::compute_metrics(report.predictions, report.targets);
-  if (batch_size > 0) {
-    report.batch_means =
-        evaluation::compute_batch_mean_metrics(report.predictions, report.targets, batch_size);
-  }
-  report.interval_level = calibration.level;
-  std::size_t covered = 0;
-  for (std::size_t i = 0; i < report.targets.size(); ++i) {
-    covered += std::abs(report.targets[i] - report.predictions[i]) <= calibration.half_width_log2;
-  }
-  report.interval_coverage =
-      static_cast<double>(covered) / static_cast<double>(report.targets.size());
-
-  const std::vector<float> train_labels =
-      labels_of(loaded.features, labelled_rows(table, bank::Split::kTrain));
-  if (!train_labels.empty()) {
-    const double mean = std::accumulate(train_labels.begin(), train_labels.end(), 0.0) /
-                        static_cast<double>(train_labels.size());
-    report.mean_of_train = evaluation::compute_metrics(
-        std::vector<float>(report.targets.size(), static_cast<float>(mean)), report.targets);
-  }
-  return report;
 }
 
 }  // namespace mmra::pipeline

@@ -11,6 +11,7 @@
 #include "mmra/core/progress.h"
 #include "mmra/evaluation/metrics.h"
 #include "mmra/model/mmra_config.h"
+#include "mmra/model/neural_baseline_config.h"
 #include "mmra/pipeline/model_directory.h"
 #include "mmra/plus/plus_config.h"
 #include "mmra/training/calibration.h"
@@ -24,13 +25,14 @@ struct TrainRequest {
   std::string model = "mmra";  ///< a name of all_systems()
   // Of these the one that `model` names counts; what the bank decides (dimensions, label
   // statistics) is filled in from it.
-  model::MmraConfig config;            ///< mmra
+  model::MmraConfig config;                     ///< mmra
+  model::NeuralBaselineConfig neural_baseline;  ///< clstm, tmall, massl, cban, hmmved
   baselines::BaselineConfig baseline;  ///< svr, hyfea, ridge, knn, mean; its kind follows `model`
   plus::PlusConfig plus;               ///< mmra-plus
   /// mmra-plus: context columns of the bank that it looks at; "name:category" for numbers that are
   /// names.
   std::vector<std::string> use;
-  Protocol protocol = Protocol::kHonest;
+  RowRules rules;
   int max_epochs = 0;  ///< this and the next two: of what learns in epochs
   int batch_size = 0;
   int patience = 0;
@@ -50,13 +52,13 @@ struct TrainSummary {
   double seconds = 0.0;
 };
 
-/// Bank → model directory: retrieves for every labelled row once, trains the model, calibrates the
-/// interval on the validation rows that did not stop the training, and writes config.json, the
-/// weights, encoders/, calibration.json, metrics.json, training.json and, of what learns in epochs,
-/// history.csv and history.svg. Validation rows are divided in halves by a seeded hash of their
-/// ids. Throws Error{kInvalidInput} where there is no such model, the bank has too few labelled
-/// rows, or the directory holds another run; Interrupted when stopped (the checkpoint of what
-/// learns in epochs stays, `resume` goes on from it).
+/// Bank → model directory: divides the rows as the rules say, retrieves for every labelled row
+/// once, trains the model, calibrates the interval on the validation rows that did not stop the
+/// training, and writes config.json, the weights, encoders/, calibration.json, metrics.json,
+/// training.json and, of what learns in epochs, history.csv and history.svg. Validation rows are
+/// divided in halves by a seeded hash of their ids. Throws Error{kInvalidInput} where there is no
+/// such model, the bank has too few labelled rows, or the directory holds another run; Interrupted
+/// when stopped (the checkpoint of what learns in epochs stays, `resume` goes on from it).
 TrainSummary train_model(const TrainRequest& request, ProgressSink& progress);
 
 struct EvaluationReport {
@@ -68,8 +70,9 @@ struct EvaluationReport {
   bank::Split split = bank::Split::kTest;
   TrainingCard card;
   std::vector<std::string> ids;
-  std::vector<float> predictions;  ///< log2, row i belongs to ids[i]
-  std::vector<float> targets;      ///< log2
+  std::vector<float> predictions;   ///< log2, row i belongs to ids[i]
+  std::vector<float> targets;       ///< log2
+  std::vector<double> half_widths;  ///< log2, of the rows' intervals prediction ± half_width
 };
 
 /// The metrics of a model over one split, whole. Retrieval as in training. `batch_size` > 0 asks

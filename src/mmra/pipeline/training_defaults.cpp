@@ -1,6 +1,17 @@
 #include "mmra/pipeline/training_defaults.h"
 
 namespace mmra::pipeline {
+namespace {
+
+/// What the authors' scripts have; TMALL trains on for all of its epochs.
+void take_released_loop(model::NeuralBaseline kind, TrainRequest& request) {
+  request.max_epochs = kind == model::NeuralBaseline::kTmall ? 100 : 200;
+  request.patience = kind == model::NeuralBaseline::kTmall  ? request.max_epochs
+                     : kind == model::NeuralBaseline::kCban ? 20
+                                                            : 10;
+}
+
+}  // namespace
 
 TrainRequest default_train_request() {
   TrainRequest request;
@@ -16,6 +27,19 @@ TrainRequest default_train_request() {
   request.max_epochs = 12;
   request.batch_size = 64;
   request.patience = 3;
+  return request;
+}
+
+TrainRequest default_train_request(std::string_view model, model::Variant variant) {
+  TrainRequest request = default_train_request();
+  request.model = model;
+  request.config.variant = variant;
+  const auto kind = model::parse_neural_baseline(model);
+  if (!kind) return request;
+  request.neural_baseline = model::default_config(*kind, variant);
+  request.max_epochs = 40;
+  request.patience = 5;
+  if (variant == model::Variant::kReleased) take_released_loop(*kind, request);
   return request;
 }
 

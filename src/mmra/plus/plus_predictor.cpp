@@ -106,9 +106,20 @@ void PlusPredictor::fit(const model::LabelledBatch& train, const model::Labelled
       bytes = std::move(others);
     }
   }
+  if (!config_.parts.kernel) forget_train_rows();
   trees_bytes_ = std::move(bytes);
   config_.trees.fingerprint = fingerprint(trees_bytes_);
   trees_.emplace(trees_bytes_, "XGBoost's model", num_threads_);
+}
+
+/// Nothing but the kernel ridge needs them.
+void PlusPredictor::forget_train_rows() {
+  RowVectors none;
+  none.retrieval.dim = stage_.spaces.retrieval_dim;
+  none.visual.dim = stage_.spaces.visual_origin.size();
+  stage_.ridge = {};
+  stage_.train = std::make_unique<SimilarityIndex>(
+      std::move(none), stage_.spaces.lexical.num_columns(), config_.kernel);
 }
 
 std::size_t PlusPredictor::num_features(const Parts& parts) const {

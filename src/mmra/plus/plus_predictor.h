@@ -37,6 +37,7 @@ class PlusPredictor final : public model::FittedPredictor {
  private:
   /// The memory of the batch's bank; kept from one batch to the next.
   [[nodiscard]] const Memory& memory_of(const model::Batch& batch);
+  void forget_train_rows();
   [[nodiscard]] std::size_t num_features(const Parts& parts) const;
   [[nodiscard]] std::string grow(const FeatureMatrix& features, const std::vector<float>& targets,
                                  const Parts& parts, const std::stop_token& stop_token,

@@ -11,6 +11,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/threads.h"
+#include "mmra/retrieval/similarity.h"
 
 namespace mmra::retrieval {
 namespace {
@@ -26,21 +27,6 @@ struct Candidate {
 
 bool better(const Candidate& a, const Candidate& b) {
   return a.score != b.score ? a.score > b.score : a.row < b.row;
-}
-
-/// The similarity that is reported: float products summed in double, always in this order, so that
-/// it depends on the two vectors alone and equal vectors tie exactly. A matrix product rounds
-/// differently from one place of a block to another.
-float canonical_similarity(std::span<const float> a, std::span<const float> b) {
-  double sums[4] = {0.0, 0.0, 0.0, 0.0};
-  std::size_t i = 0;
-  for (; i + 4 <= a.size(); i += 4) {
-    for (std::size_t lane = 0; lane < 4; ++lane) {
-      sums[lane] += static_cast<double>(a[i + lane]) * b[i + lane];
-    }
-  }
-  for (; i < a.size(); ++i) sums[0] += static_cast<double>(a[i]) * b[i];
-  return static_cast<float>((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 /// How far a float inner product in any order of summation may lie from the exact one, twice (once

@@ -9,9 +9,22 @@ bool share_fold(const std::vector<std::int32_t>& folds, std::size_t a, std::size
 
 }  // namespace
 
+std::string_view name_of(Choice choice) noexcept {
+  return choice == Choice::kRandom ? "random" : "similar";
+}
+
+std::optional<Choice> parse_choice(std::string_view name) noexcept {
+  for (const Choice choice : {Choice::kSimilar, Choice::kRandom}) {
+    if (name == name_of(choice)) return choice;
+  }
+  return std::nullopt;
+}
+
 bool admits(const RetrievalPolicy& policy, const QueryIdentity& query, const bank::BankTable& table,
             std::size_t candidate_row) {
+  if (query.sees_nothing) return false;
   if (query.own_row && *query.own_row == candidate_row) return false;
+  if (query.without_row && *query.without_row == candidate_row) return false;
   if (policy.folds != nullptr && query.own_row &&
       share_fold(*policy.folds, *query.own_row, candidate_row)) {
     return false;

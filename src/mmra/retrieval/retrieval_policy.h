@@ -24,6 +24,14 @@ class SplitSet {
   unsigned bits_;
 };
 
+/// Which of the admitted rows a query gets.
+enum class Choice {
+  kSimilar,  ///< the k most similar (paper eq. 1)
+  kRandom,   ///< k drawn by chance, to see what similarity is worth
+};
+[[nodiscard]] std::string_view name_of(Choice choice) noexcept;  ///< "similar", "random"
+[[nodiscard]] std::optional<Choice> parse_choice(std::string_view name) noexcept;
+
 /// What may be retrieved, decided here and nowhere else: in training, evaluation, prediction,
 /// search and serving alike. A candidate must carry a label, be in an allowed split, not be the
 /// query itself, and, where the query has a time, have been posted strictly before it (candidates
@@ -57,6 +65,9 @@ struct RetrievalPolicy {
 struct QueryIdentity {
   std::optional<std::size_t> own_row;
   std::optional<Timestamp> as_of;
+  // For what a prediction would be otherwise:
+  std::optional<std::size_t> without_row = {};  ///< not admitted either
+  bool sees_nothing = false;                    ///< no row is admitted
 };
 
 [[nodiscard]] bool admits(const RetrievalPolicy& policy, const QueryIdentity& query,

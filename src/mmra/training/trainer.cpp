@@ -50,9 +50,11 @@ void check(const TrainingData& data, const TrainOptions& options) {
 
 /// The order of the training rows in an epoch: a function of seed and epoch alone, so that a
 /// resumed run sees the same batches. (std::shuffle may differ between standard libraries.)
-std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed, int epoch) {
+std::vector<std::size_t> order_of(std::size_t count, const TrainOptions& options, int epoch) {
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), std::size_t{0});
+  if (!options.shuffle) return order;
+  const std::uint64_t seed = options.seed;
   std::seed_seq sequence{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32),
                          static_cast<std::uint32_t>(epoch)};
   std::mt19937_64 random(sequence);
@@ -114,7 +116,7 @@ std::vector<float> labels_of(const bank::FeatureTable& features,
 /// One pass over the training rows; the mean loss a row.
 double run_epoch(model::IterativePredictor& predictor, const TrainingData& data,
                  const TrainOptions& options, int epoch, ProgressSink& progress) {
-  const std::vector<std::size_t> order = shuffled(data.train.rows.size(), options.seed, epoch);
+  const std::vector<std::size_t> order = order_of(data.train.rows.size(), options, epoch);
   const auto batch_size = static_cast<std::size_t>(options.batch_size);
   double loss = 0.0;
   progress.begin("epoch " + std::to_string(epoch), static_cast<std::int64_t>(order.size()));
@@ -220,6 +222,14 @@ std::vector<float> predict_all(model::Predictor& predictor, const bank::FeatureT
     begin += size;
   }
   return predictions;
+}
+
+model::Batch as_batch(const bank::FeatureTable& queries, const bank::FeatureTable& memory,
+                      const Examples& examples) {
+  check_instances(examples);
+  std::vector<std::size_t> indices(examples.rows.size());
+  std::iota(indices.begin(), indices.end(), std::size_t{0});
+  return make_batch(queries, memory, examples, indices);
 }
 
 }  // namespace mmra::training

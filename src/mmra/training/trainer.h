@@ -33,6 +33,7 @@ struct TrainOptions {
   int batch_size = 64;
   int patience = 20;          ///< epochs without a better nMSE on `stop`
   std::uint64_t seed = 2024;  ///< of the shuffling
+  bool shuffle = true;        ///< else batches in the order of the rows, as the authors' code does
   /// Where each finished epoch is saved (weights, optimiser, history), whole or not at all, so that
   /// Ctrl-C or kill -9 lose at most the current epoch.
   std::filesystem::path checkpoint_directory;
@@ -68,6 +69,10 @@ TrainingHistory train(model::IterativePredictor& predictor, const TrainingData& 
                                              const bank::FeatureTable& queries,
                                              const bank::FeatureTable& memory,
                                              const Examples& examples, int batch_size);
+
+/// The examples as one batch, for what looks at queries and instances but predicts nothing.
+[[nodiscard]] model::Batch as_batch(const bank::FeatureTable& queries,
+                                    const bank::FeatureTable& memory, const Examples& examples);
 
 /// history.csv (one row an epoch) and history.svg (the loss and nMSE curves, self-contained).
 void write_history(const TrainingHistory& history, const std::filesystem::path& directory);

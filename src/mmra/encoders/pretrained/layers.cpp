@@ -112,10 +112,7 @@ Embedding::Embedding(const Weights& weights, const std::string& name, std::int64
     : count_(count), width_(width) {
   const std::array shape{count, width};
   if (precision == Precision::kBFloat16) {
-    auto bits =
-        std::make_shared<std::vector<std::uint16_t>>(static_cast<std::size_t>(count * width));
-    convert_to_bfloat16(weights.tensor(name, shape), *bits);
-    bfloats_ = std::move(bits);
+    bfloats_ = weights.bfloat16s(name, shape);
   } else {
     floats_ = weights.floats(name, shape);
   }

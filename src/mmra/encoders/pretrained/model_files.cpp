@@ -130,6 +130,15 @@ const TensorView* ModelFiles::find(const std::string& name) const {
   return found == tensors_.end() ? nullptr : found->second;
 }
 
+void ModelFiles::release(const TensorView& tensor) const noexcept {
+  for (const auto& file : files_) {
+    const auto bytes = file->bytes();
+    if (tensor.bytes.data() >= bytes.data() && tensor.bytes.data() < bytes.data() + bytes.size()) {
+      file->release(tensor);
+    }
+  }
+}
+
 std::vector<std::string> ModelFiles::names() const {
   std::vector<std::string> names;
   names.reserve(tensors_.size());
@@ -188,8 +197,19 @@ FloatTensor Weights::floats(const std::string& name, std::span<const std::int64_
   }
   auto values = std::make_shared<std::vector<float>>(static_cast<std::size_t>(size));
   convert_to_floats(view, *values);
+  files_->release(view);
   const float* data = values->data();
   return {std::move(values), data, size};
+}
+
+std::shared_ptr<const std::vector<std::uint16_t>> Weights::bfloat16s(
+    const std::string& name, std::span<const std::int64_t> shape) const {
+  const TensorView& view = tensor(name, shape);
+  auto values =
+      std::make_shared<std::vector<std::uint16_t>>(static_cast<std::size_t>(view.num_elements()));
+  convert_to_bfloat16(view, *values);
+  files_->release(view);
+  return values;
 }
 
 void convert_to_floats(const TensorView& from, std::span<float> to) {
@@ -213,9 +233,18 @@ void convert_to_bfloat16(const TensorView& from, std::span<std::uint16_t> to) {
     std::memcpy(to.data(), from.bytes.data(), from.bytes.size());
     return;
   }
-  std::vector<float> values(to.size());
-  convert_to_floats(from, values);
-  round_to_bfloat16(values.data(), to.data(), static_cast<std::int64_t>(to.size()));
+  // By parts: a copy of the whole would be larger than the result.
+  constexpr std::size_t kPart = std::size_t{1} << 16;
+  const std::size_t width = size_of(from.type);
+  std::vector<float> values(std::min(kPart, to.size()));
+  for (std::size_t first = 0; first < to.size(); first += kPart) {
+    const std::size_t count = std::min(kPart, to.size() - first);
+    const TensorView part{from.type,
+                          {static_cast<std::int64_t>(count)},
+                          from.bytes.subspan(first * width, count * width)};
+    convert_to_floats(part, std::span(values).first(count));
+    round_to_bfloat16(values.data(), to.data() + first, static_cast<std::int64_t>(count));
+  }
 }
 
 }  // namespace mmra::encoders

@@ -39,6 +39,8 @@ class ModelFiles {
   [[nodiscard]] const ModelConfig& config() const { return config_; }
   /// Null where there is none.
   [[nodiscard]] const TensorView* find(const std::string& name) const;
+  /// The memory of one of the tensors can go: whoever read it has made a copy.
+  void release(const TensorView& tensor) const noexcept;
   /// Every tensor's name, in order.
   [[nodiscard]] std::vector<std::string> names() const;
   /// Where weights come from, for messages: the one file, or the index of the shards.
@@ -88,6 +90,10 @@ class Weights {
                                    std::initializer_list<std::int64_t> shape) const {
     return floats(name, std::span(shape.begin(), shape.size()));
   }
+  /// The same rounded to bfloat16. The mapped pages are given back, so that a model takes the
+  /// memory of its bfloat16 weights and not that of its file too.
+  [[nodiscard]] std::shared_ptr<const std::vector<std::uint16_t>> bfloat16s(
+      const std::string& name, std::span<const std::int64_t> shape) const;
 
  private:
   std::shared_ptr<const ModelFiles> files_;

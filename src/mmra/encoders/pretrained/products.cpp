@@ -165,20 +165,20 @@ ProductWeight::ProductWeight(const Weights& weights, const std::string& name,
                              Precision precision)
     : out_(out), in_(in) {
   if (precision == Precision::kBFloat16) {
-    keep_bfloat16(weights.tensor(name, shape));
+    keep_bfloat16(weights.bfloat16s(name, shape));
   } else {
     floats_ = weights.floats(name, shape);
   }
 }
 
-void ProductWeight::keep_bfloat16(const TensorView& view) {
-  auto bits = std::make_shared<std::vector<std::uint16_t>>(static_cast<std::size_t>(out_ * in_));
-  convert_to_bfloat16(view, *bits);
+void ProductWeight::keep_bfloat16(std::shared_ptr<const std::vector<std::uint16_t>> bits) {
   if (has_bfloat16_products()) {
     if (const auto layout = blocked_layout(out_, in_)) {
       blocked_ = with_our_errors([&] {
         auto blocked = std::make_shared<BlockedWeight>(BlockedWeight{{*layout, engine()}});
-        reorder(row_major_weight(out_, in_, DataTypeOf::bf16), bits->data(), blocked->memory);
+        // oneDNN takes no const; a reorder only reads its source.
+        reorder(row_major_weight(out_, in_, DataTypeOf::bf16),
+                const_cast<std::uint16_t*>(bits->data()), blocked->memory);
         return blocked;
       });
       native_bfloat16_ = true;

@@ -45,7 +45,7 @@ class ProductWeight {
 
  private:
   friend class Products;
-  void keep_bfloat16(const TensorView& view);
+  void keep_bfloat16(std::shared_ptr<const std::vector<std::uint16_t>> bits);
 
   std::int64_t out_ = 0;
   std::int64_t in_ = 0;

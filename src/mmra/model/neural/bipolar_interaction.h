@@ -7,25 +7,16 @@
 
 #include "mmra/model/mmra_config.h"
 #include "mmra/model/neural/parameter_set.h"
+#include "mmra/model/neural/ragged_attention.h"
 
 namespace mmra::model::neural {
 
-/// Input tokens of one modality for a batch, padded to the longest item.
-struct Tokens {
-  at::Tensor values;  ///< [B × n × d]
-  at::Tensor mask;    ///< bool [B × n], true where there is a token; at least one per item
-};
-
-/// softmax(scale · Q Kᵀ) V over the keys that `key_mask` (bool [B × n_k]) admits: equations 2 and 3
-/// with scale = α/√d and β/√d. Q is [B × n_q × d], K and V are [B × n_k × d].
-[[nodiscard]] at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                   const at::Tensor& key_mask, double scale);
-
-/// Attentive pooling: the tokens' sum weighted by softmax(u · tanh(x Aᵀ + b)), [B × n × d] to [B ×
-/// d].
+/// Attentive pooling: the tokens' sum weighted by softmax(u · tanh(x Aᵀ + b)), item by
+/// item, to [B × d].
 class AttentivePooling {
  public:
   AttentivePooling(ParameterSet& parameters, const std::string& prefix, std::int64_t width);
+  [[nodiscard]] at::Tensor operator()(const RaggedTokens& tokens) const;
   [[nodiscard]] at::Tensor operator()(const Tokens& tokens) const;
 
  private:
@@ -44,7 +35,7 @@ class BipolarInteraction {
     at::Tensor visual;  ///< V [B × d], undefined without visual
     at::Tensor text;    ///< T [B × d], undefined without text
   };
-  [[nodiscard]] Output operator()(const Tokens& visual, const Tokens& text) const;
+  [[nodiscard]] Output operator()(const RaggedTokens& visual, const RaggedTokens& text) const;
 
  private:
   /// One polarity of one direction, for example T^P: queries from the visual tokens, keys and
@@ -59,17 +50,15 @@ class BipolarInteraction {
     Linear w1;  ///< [d × polarities·d]
     Linear w2;  ///< [d × d]
   };
-  struct Projections;
-
   [[nodiscard]] std::vector<Attention> make_attentions(ParameterSet& parameters,
                                                        const std::string& prefix,
                                                        const std::string& modality,
                                                        const MmraConfig& config) const;
   [[nodiscard]] Fusion make_fusion(ParameterSet& parameters, const std::string& prefix,
                                    std::size_t polarities) const;
-  [[nodiscard]] static Projections project(const at::Tensor& x,
-                                           const std::vector<Attention>& as_query,
-                                           const std::vector<Attention>& as_key);
+  /// What `x` sees in `seen`, all polarities side by side: [N × polarities·d].
+  [[nodiscard]] static at::Tensor attend(const RaggedTokens& x, const RaggedTokens& seen,
+                                         const std::vector<Attention>& attentions);
 
   std::int64_t width_;
   std::vector<Attention> text_seen_;    ///< T^P, T^N: rows are visual tokens

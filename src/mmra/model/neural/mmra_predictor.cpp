@@ -1,233 +1,34 @@
 #include "mmra/model/neural/mmra_predictor.h"
 
-#include <ATen/Parallel.h>
-
-#include <algorithm>
-#include <cmath>
-
-#include "mmra/core/error.h"
-#include "mmra/core/files.h"
-#include "mmra/model/neural/error_translation.h"
-
 namespace mmra::model::neural {
 namespace {
 
-constexpr char kConfigFile[] = "config.json";
-constexpr char kWeightsFile[] = "model.safetensors";
-constexpr char kWeightsFormat[] = "mmra-model-1";
-constexpr char kStateFormat[] = "mmra-training-state-1";
-
-AdamOptions adam_options(const MmraConfig& config) {
-  AdamOptions options;
-  options.learning_rate = config.learning_rate;
-  options.weight_decay = config.weight_decay;
-  options.gradient_clip = config.gradient_clip;
-  options.ema_decay = config.ema_decay;
-  return options;
-}
-
-/// Puts other weights into the network while it lives; exchanges storage, copies nothing.
-class BorrowedWeights {
- public:
-  BorrowedWeights(Network& network, const std::vector<at::Tensor>& weights) {
-    if (weights.empty()) return;
-    for (const Parameter& parameter : network.parameters().all()) {
-      values_.push_back(parameter.value);
-      own_.push_back(parameter.value.detach());
-    }
-    exchange(weights);
-  }
-  BorrowedWeights(const BorrowedWeights&) = delete;
-  BorrowedWeights& operator=(const BorrowedWeights&) = delete;
-  ~BorrowedWeights() { exchange(own_); }
-
- private:
-  void exchange(const std::vector<at::Tensor>& weights) {
-    for (std::size_t i = 0; i < values_.size(); ++i) values_[i].set_data(weights[i]);
-  }
-
-  std::vector<at::Tensor> values_;
-  std::vector<at::Tensor> own_;
-};
-
-void copy(const std::vector<at::Tensor>& from, const std::vector<at::Tensor>& to) {
-  const at::NoGradGuard no_grad;
-  for (std::size_t i = 0; i < from.size(); ++i) to[i].detach().copy_(from[i]);
+NetworkSettings settings_of(const MmraConfig& config) {
+  NetworkSettings settings;
+  settings.batch = {config.visual_dim, config.text_dim, !config.without.retrieval};
+  settings.label_mean = config.label_mean;
+  settings.label_std = config.label_std;
+  settings.adam.learning_rate = config.learning_rate;
+  settings.adam.weight_decay = config.weight_decay;
+  settings.adam.gradient_clip = config.gradient_clip;
+  settings.adam.ema_decay = config.ema_decay;
+  settings.weights_format = "mmra-model-1";
+  settings.save_config = [config](const std::filesystem::path& file) { save_config(config, file); };
+  return settings;
 }
 
 }  // namespace
 
 MmraPredictor::MmraPredictor(const MmraConfig& config, int num_threads)
-    : config_(config), num_threads_(std::max(1, num_threads)) {
-  use_threads();
-  translate_errors([&] {
-    network_ = make_network(config_, at::kFloat);
-    optimiser_ = std::make_unique<Adam>(network_->parameters().all(), adam_options(config_));
-  });
-}
+    : NetworkPredictor([&] { return make_network(config, at::kFloat); }, settings_of(config),
+                       num_threads) {}
 
 MmraPredictor::MmraPredictor(const std::filesystem::path& directory, int num_threads)
-    : config_(load_config(directory / kConfigFile)), num_threads_(std::max(1, num_threads)) {
-  use_threads();
-  translate_errors([&] {
-    network_ = make_network(config_, at::kFloat);
-    load_tensors(directory / kWeightsFile, named("", prediction_weights()), kWeightsFormat);
-  });
-}
+    : MmraPredictor(load_config(directory / "config.json"), directory, num_threads) {}
 
-void MmraPredictor::use_threads() const {
-  // Asked first: setting the number makes LibTorch build a pool of (spinning) threads anew each
-  // time.
-  if (at::get_num_threads() != num_threads_) at::set_num_threads(num_threads_);
-}
-
-Adam& MmraPredictor::optimiser() {
-  if (!optimiser_) throw Error(ErrorKind::kInternal, "a loaded network was asked to train");
-  return *optimiser_;
-}
-
-std::vector<at::Tensor> MmraPredictor::prediction_weights() const {
-  if (optimiser_ && !optimiser_->averages().empty()) return optimiser_->averages();
-  std::vector<at::Tensor> weights;
-  for (const Parameter& parameter : network_->parameters().all()) {
-    weights.push_back(parameter.value.detach());
-  }
-  return weights;
-}
-
-NamedTensors MmraPredictor::named(const std::string& prefix,
-                                  const std::vector<at::Tensor>& tensors) const {
-  const auto& parameters = network_->parameters().all();
-  NamedTensors result;
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    result.emplace_back(prefix + parameters[i].name, tensors[i]);
-  }
-  return result;
-}
-
-std::vector<float> MmraPredictor::predict(const Batch& batch) {
-  check_batch(batch, config_);
-  use_threads();
-  return translate_errors([&] {
-    const at::NoGradGuard no_grad;
-    const BorrowedWeights averages(*network_,
-                                   optimiser_ ? optimiser_->averages() : std::vector<at::Tensor>{});
-    const at::Tensor output =
-        (network_->forward(batch, nullptr) * config_.label_std + config_.label_mean)
-            .to(at::kFloat)
-            .contiguous();
-    const auto* values = output.data_ptr<float>();
-    return std::vector<float>(values, values + output.numel());
-  });
-}
-
-double MmraPredictor::train_step(const Batch& batch, const std::vector<float>& targets) {
-  check_batch(batch, config_);
-  if (targets.size() != batch.query_rows.size()) {
-    throw Error(ErrorKind::kInvalidInput,
-                "a training step on " + std::to_string(batch.query_rows.size()) +
-                    " rows was given " + std::to_string(targets.size()) + " targets");
-  }
-  Adam& adam = optimiser();
-  use_threads();
-  return translate_errors([&] {
-    const at::AutoGradMode with_gradients(true);
-    const at::Tensor wanted =
-        (at::tensor(targets, at::kFloat) - config_.label_mean) / config_.label_std;
-    const at::Tensor output = network_->forward(batch, &network_->parameters().generator());
-    const at::Tensor loss = (output - wanted).square().mean();
-    const double value = loss.item<double>();
-    if (!std::isfinite(value)) {
-      throw Error(ErrorKind::kInvalidInput,
-                  "training diverged at step " + std::to_string(adam.num_steps() + 1) +
-                      ": the loss is not finite; lower the learning rate or check the labels");
-    }
-    loss.backward();
-    adam.step();
-    return value * config_.label_std * config_.label_std;
-  });
-}
-
-void MmraPredictor::save(const std::filesystem::path& directory) const {
-  translate_errors([&] {
-    make_directories(directory);
-    save_tensors(directory / kWeightsFile, named("", prediction_weights()),
-                 {{"format", kWeightsFormat}});
-    save_config(config_, directory / kConfigFile);
-  });
-}
-
-void MmraPredictor::save_training_state(const std::filesystem::path& file) const {
-  translate_errors([&] {
-    if (!optimiser_) throw Error(ErrorKind::kInternal, "a loaded network has no training state");
-    std::vector<at::Tensor> weights;
-    for (const Parameter& parameter : network_->parameters().all()) {
-      weights.push_back(parameter.value);
-    }
-    NamedTensors state = named("weights.", weights);
-    const auto append = [&](const NamedTensors& more) {
-      state.insert(state.end(), more.begin(), more.end());
-    };
-    append(named("first_moment.", optimiser_->first_moments()));
-    append(named("second_moment.", optimiser_->second_moments()));
-    append(named("average.", optimiser_->averages()));
-    append(named("best.", best_.empty() ? prediction_weights() : best_));
-    state.emplace_back("steps", at::tensor(at::ArrayRef<std::int64_t>(optimiser_->steps())));
-    state.emplace_back("num_steps", at::tensor({optimiser_->num_steps()}, at::kLong));
-    state.emplace_back("generator", network_->parameters().generator().get_state());
-    save_tensors(file, state, {{"format", kStateFormat}});
-  });
-}
-
-void MmraPredictor::load_training_state(const std::filesystem::path& file) {
-  translate_errors([&] {
-    Adam& adam = optimiser();
-    std::vector<at::Tensor> weights;
-    for (const Parameter& parameter : network_->parameters().all()) {
-      weights.push_back(parameter.value.detach());
-    }
-    std::vector<at::Tensor> best;
-    for (const at::Tensor& weight : weights) best.push_back(at::empty_like(weight));
-    const at::Tensor steps = at::empty({static_cast<std::int64_t>(weights.size())}, at::kLong);
-    const at::Tensor num_steps = at::empty({1}, at::kLong);
-    at::Tensor generator = at::empty_like(network_->parameters().generator().get_state());
-    NamedTensors state = named("weights.", weights);
-    const auto append = [&](const NamedTensors& more) {
-      state.insert(state.end(), more.begin(), more.end());
-    };
-    append(named("first_moment.", adam.first_moments()));
-    append(named("second_moment.", adam.second_moments()));
-    append(named("average.", adam.averages()));
-    append(named("best.", best));
-    state.emplace_back("steps", steps);
-    state.emplace_back("num_steps", num_steps);
-    state.emplace_back("generator", generator);
-    load_tensors(file, state, kStateFormat);
-    best_ = std::move(best);
-    const auto* counts = steps.data_ptr<std::int64_t>();
-    adam.steps().assign(counts, counts + steps.numel());
-    adam.set_num_steps(num_steps.item<std::int64_t>());
-    network_->parameters().generator().set_state(generator);
-  });
-}
-
-void MmraPredictor::keep_best() {
-  translate_errors([&] {
-    best_.clear();
-    for (const at::Tensor& weight : prediction_weights()) best_.push_back(weight.clone());
-  });
-}
-
-void MmraPredictor::restore_best() {
-  translate_errors([&] {
-    if (best_.empty()) return;
-    std::vector<at::Tensor> weights;
-    for (const Parameter& parameter : network_->parameters().all()) {
-      weights.push_back(parameter.value.detach());
-    }
-    copy(best_, weights);
-    if (optimiser_) copy(best_, optimiser_->averages().empty() ? weights : optimiser_->averages());
-  });
-}
+MmraPredictor::MmraPredictor(const MmraConfig& config, const std::filesystem::path& directory,
+                             int num_threads)
+    : NetworkPredictor([&] { return make_network(config, at::kFloat); }, settings_of(config),
+                       directory, num_threads) {}
 
 }  // namespace mmra::model::neural

@@ -9,7 +9,7 @@
 namespace mmra::model::neural {
 namespace {
 
-void check_table(const bank::FeatureTable& table, const MmraConfig& config, const char* which) {
+void check_table(const bank::FeatureTable& table, const BatchShape& shape, const char* which) {
   const auto check = [&](const char* modality, int actual, int expected) {
     if (actual == expected) return;
     throw Error(ErrorKind::kInvalidInput,
@@ -17,8 +17,8 @@ void check_table(const bank::FeatureTable& table, const MmraConfig& config, cons
                     std::to_string(expected) + " dimensions, the " + which + " have " +
                     std::to_string(actual) + "; use the bank's own encoders");
   };
-  check("visual", table.visual_dim(), config.visual_dim);
-  check("text", table.text_dim(), config.text_dim);
+  check("visual", table.visual_dim(), shape.visual_dim);
+  check("text", table.text_dim(), shape.text_dim);
 }
 
 void check_row(std::int32_t row, const bank::FeatureTable& table, const char* which) {
@@ -31,19 +31,25 @@ void check_row(std::int32_t row, const bank::FeatureTable& table, const char* wh
 
 }  // namespace
 
+Network::Objective Network::objective(const Batch& batch, const at::Tensor& wanted,
+                                      at::Generator& generator) const {
+  const at::Tensor squared_error = (forward(batch, &generator) - wanted).square().mean();
+  return {squared_error, squared_error};
+}
+
 std::unique_ptr<Network> make_network(const MmraConfig& config, at::ScalarType dtype) {
   validate_config(config);
   if (config.variant == Variant::kReleased) return std::make_unique<ReleasedNetwork>(config, dtype);
   return std::make_unique<PaperNetwork>(config, dtype);
 }
 
-void check_batch(const Batch& batch, const MmraConfig& config) {
+void check_batch(const Batch& batch, const BatchShape& shape) {
   if (batch.queries == nullptr || batch.query_rows.empty()) {
     throw Error(ErrorKind::kInvalidInput, "a batch needs a table of features and at least one row");
   }
-  check_table(*batch.queries, config, "queries");
+  check_table(*batch.queries, shape, "queries");
   for (const std::int32_t row : batch.query_rows) check_row(row, *batch.queries, "queries");
-  if (config.without.retrieval) return;
+  if (!shape.instances) return;
   const std::size_t expected =
       batch.query_rows.size() * static_cast<std::size_t>(std::max(batch.k, 0));
   if (batch.memory == nullptr || batch.k < 1 || batch.instance_rows.size() != expected ||
@@ -54,7 +60,7 @@ void check_batch(const Batch& batch, const MmraConfig& config) {
                                               std::to_string(batch.instance_rows.size()) + " and " +
                                               std::to_string(batch.similarities.size()));
   }
-  check_table(*batch.memory, config, "instances");
+  check_table(*batch.memory, shape, "instances");
   for (const std::int32_t row : batch.instance_rows) {
     if (row >= 0) check_row(row, *batch.memory, "instances");
   }

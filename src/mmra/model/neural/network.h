@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "mmra/model/mmra_config.h"
 #include "mmra/model/neural/parameter_set.h"
@@ -22,6 +24,18 @@ class Network {
   /// is null at prediction.
   [[nodiscard]] virtual at::Tensor forward(const Batch& batch, at::Generator* generator) const = 0;
 
+  /// What a training step makes smaller, and the part of it that people are shown.
+  struct Objective {
+    at::Tensor total;          ///< scalar, differentiable
+    at::Tensor squared_error;  ///< scalar: the mean squared error
+  };
+  /// By itself the mean squared error against `wanted`, standardised labels [B].
+  [[nodiscard]] virtual Objective objective(const Batch& batch, const at::Tensor& wanted,
+                                            at::Generator& generator) const;
+  /// See IterativePredictor::see_unlabelled.
+  virtual void see_unlabelled(const bank::FeatureTable& /*features*/,
+                              std::vector<std::int32_t> /*rows*/) {}
+
   [[nodiscard]] ParameterSet& parameters() { return parameters_; }
   [[nodiscard]] const ParameterSet& parameters() const { return parameters_; }
 
@@ -32,8 +46,15 @@ class Network {
 /// `dtype` is at::kFloat for use, at::kDouble where gradients are checked.
 [[nodiscard]] std::unique_ptr<Network> make_network(const MmraConfig& config, at::ScalarType dtype);
 
-/// Throws Error{kInvalidInput} where the batch does not fit the configuration: dimensions, sizes,
-/// rows outside the tables.
-void check_batch(const Batch& batch, const MmraConfig& config);
+/// What a network asks of its batches.
+struct BatchShape {
+  int visual_dim = 0;
+  int text_dim = 0;
+  bool instances = true;  ///< false: they are not looked at
+};
+
+/// Throws Error{kInvalidInput} where the batch does not fit: dimensions, sizes, rows outside the
+/// tables.
+void check_batch(const Batch& batch, const BatchShape& shape);
 
 }  // namespace mmra::model::neural

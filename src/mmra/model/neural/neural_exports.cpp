@@ -1,5 +1,6 @@
 #include <string>
 
+#include "mmra/model/neural/baselines/baseline_predictor.h"
 #include "mmra/model/neural/mmra_predictor.h"
 #include "mmra/model/neural_abi.h"
 
@@ -18,4 +19,14 @@ extern "C" mmra::model::IterativePredictor* mmra_neural_make(const mmra::model::
 extern "C" mmra::model::Predictor* mmra_neural_load(const std::filesystem::path& directory,
                                                     int num_threads) {
   return new mmra::model::neural::MmraPredictor(directory, num_threads);
+}
+
+extern "C" mmra::model::IterativePredictor* mmra_neural_make_baseline(
+    const mmra::model::NeuralBaselineConfig& config, int num_threads) {
+  return new mmra::model::neural::BaselinePredictor(config, num_threads);
+}
+
+extern "C" mmra::model::Predictor* mmra_neural_load_baseline(const std::filesystem::path& directory,
+                                                             int num_threads) {
+  return new mmra::model::neural::BaselinePredictor(directory, num_threads);
 }

@@ -53,29 +53,33 @@ class TokenKeeper {
   const float* next_ = nullptr;
 };
 
-int longest(std::span<const TokenView> views) {
-  int length = 1;
-  for (const TokenView& view : views) length = std::max(length, view.num_tokens);
-  return length;
+at::Tensor to_tensor(const std::vector<std::int64_t>& values) {
+  return at::tensor(at::ArrayRef<std::int64_t>(values), at::kLong);
 }
 
 void place_queries(std::span<const TokenView> queries, std::span<const std::int64_t> begin,
                    const TokenDropout& token_dropout, PackedFeatures& out) {
-  const auto num_queries = static_cast<std::int64_t>(queries.size());
-  const int length = longest(queries);
   out.num_query_tokens = begin[queries.size()];
-  out.query_slots = at::full({num_queries, length}, out.num_query_tokens, at::kLong);
-  out.query_mask = at::zeros({num_queries, length}, at::kBool);
-  auto slots = out.query_slots.accessor<std::int64_t, 2>();
-  auto mask = out.query_mask.accessor<bool, 2>();
+  std::vector<std::int64_t> slots;
+  std::vector<std::int64_t> begins{0};
+  bool as_they_are = true;
   TokenKeeper keeper(token_dropout, out.num_query_tokens);
-  for (std::int64_t b = 0; b < num_queries; ++b) {
+  for (std::size_t b = 0; b < queries.size(); ++b) {
     for (int p = 0; p < queries[b].num_tokens; ++p) {
-      slots[b][p] = begin[b] + p;
-      mask[b][p] = keeper.keeps(p);
+      if (keeper.keeps(p)) {
+        slots.push_back(begin[b] + p);
+      } else {
+        as_they_are = false;
+      }
     }
-    if (queries[b].num_tokens == 0) mask[b][0] = true;
+    if (queries[b].num_tokens == 0) {
+      slots.push_back(out.num_query_tokens);
+      as_they_are = false;
+    }
+    begins.push_back(static_cast<std::int64_t>(slots.size()));
   }
+  if (!as_they_are) out.query_slots = to_tensor(slots);
+  out.query_begin = to_tensor(begins);
 }
 
 /// One query's instances: their tokens, where those begin, and their weights.
@@ -90,7 +94,9 @@ struct Neighbour {
   }
 };
 
-void aggregate_query(std::span<const Neighbour> neighbours, int length, WeightedRows& rows) {
+void aggregate_query(std::span<const Neighbour> neighbours, WeightedRows& rows) {
+  int length = 0;
+  for (const Neighbour& n : neighbours) length = std::max(length, n.num_tokens);
   for (int p = 0; p < length; ++p) {
     double sum = 0.0;
     int count = 0;
@@ -99,6 +105,7 @@ void aggregate_query(std::span<const Neighbour> neighbours, int length, Weighted
       sum += n.weight;
       ++count;
     }
+    if (count == 0) continue;  // all left out
     for (const Neighbour& n : neighbours) {
       if (!n.has(p)) continue;
       // Weights that all underflowed beside a far more similar instance (without this position)
@@ -109,44 +116,57 @@ void aggregate_query(std::span<const Neighbour> neighbours, int length, Weighted
   }
 }
 
+/// Of the best of a query's instances.
+enum class Has { kTokens, kInstances, kNothing };
+std::vector<Has> what_queries_have(std::span<const TokenView> instances,
+                                   std::span<const std::int32_t> slots, std::int64_t k) {
+  std::vector<Has> has;
+  for (std::size_t first = 0; first < slots.size(); first += static_cast<std::size_t>(k)) {
+    has.push_back(Has::kNothing);
+    for (const std::int32_t slot : slots.subspan(first, static_cast<std::size_t>(k))) {
+      if (slot < 0) continue;
+      if (has.back() == Has::kNothing) has.back() = Has::kInstances;
+      if (instances[slot].num_tokens > 0) has.back() = Has::kTokens;
+    }
+  }
+  return has;
+}
+
 void aggregate_instances(std::span<const TokenView> instances, std::span<const std::int64_t> begin,
                          std::span<const std::int32_t> slots, std::span<const double> weights,
                          std::int64_t num_queries, const TokenDropout& token_dropout,
                          PackedFeatures& out) {
   const auto k = static_cast<std::int64_t>(slots.size()) / num_queries;
-  const int length = longest(instances);
   std::int64_t num_drawn = 0;
   for (const std::int32_t slot : slots) num_drawn += slot < 0 ? 0 : instances[slot].num_tokens;
   TokenKeeper keeper(token_dropout, num_drawn);
 
-  out.aggregate = WeightedRows(begin.back() - begin.front());
-  out.aggregate_mask = at::zeros({num_queries, length}, at::kBool);
-  auto mask = out.aggregate_mask.accessor<bool, 2>();
-  at::Tensor fallback = at::zeros({num_queries, length, 2}, at::kFloat);
-  auto fallback_at = fallback.accessor<float, 3>();
-  bool any_fallback = false;
+  const std::vector<Has> has = what_queries_have(instances, slots, k);
+  out.has_stand_ins =
+      std::any_of(has.begin(), has.end(), [](Has each) { return each != Has::kTokens; });
+  const std::int64_t num_tokens = begin.back() - begin.front();
+  out.aggregate = WeightedRows(num_tokens + (out.has_stand_ins ? 2 : 0));
+  std::vector<std::int64_t> begins{0};
   for (std::int64_t b = 0; b < num_queries; ++b) {
     std::vector<Neighbour> neighbours;
-    bool any_instance = false;
     for (std::int64_t j = b * k; j < (b + 1) * k; ++j) {
-      if (slots[j] < 0) continue;
-      any_instance = true;
+      if (slots[j] < 0 || instances[slots[j]].num_tokens == 0) continue;
       const TokenView& view = instances[slots[j]];
       Neighbour neighbour{begin[slots[j]] - begin.front(), view.num_tokens, weights[j], {}};
       for (int p = 0; p < view.num_tokens; ++p) {
         neighbour.keep.push_back(keeper.keeps(p) ? 1 : 0);
-        if (neighbour.keep.back() != 0) mask[b][p] = true;
       }
-      if (view.num_tokens > 0) neighbours.push_back(std::move(neighbour));
+      neighbours.push_back(std::move(neighbour));
     }
-    aggregate_query(neighbours, length, out.aggregate);
+    aggregate_query(neighbours, out.aggregate);
     if (neighbours.empty()) {
-      mask[b][0] = true;
-      fallback_at[b][0][any_instance ? 0 : 1] = 1.0F;
-      any_fallback = true;
+      out.aggregate.add(num_tokens + (has[static_cast<std::size_t>(b)] == Has::kNothing ? 1 : 0),
+                        1.0);
+      out.aggregate.end_row();
     }
+    begins.push_back(out.aggregate.num_rows());
   }
-  if (any_fallback) out.fallback = fallback;
+  out.aggregate_begin = to_tensor(begins);
 }
 
 }  // namespace
@@ -195,9 +215,21 @@ PackedFeatures pack_features(const Batch& batch, const DistinctRows& instances,
     aggregate_instances(all.subspan(num_queries), std::span(begin).subspan(num_queries),
                         instances.slots, weights, static_cast<std::int64_t>(num_queries),
                         token_dropout, out);
-    if (out.fallback.defined()) out.fallback = out.fallback.to(dtype);
   }
   return out;
+}
+
+Tokens pad(const at::Tensor& rows, const at::Tensor& begin) {
+  const at::Tensor lengths = begin.slice(0, 1) - begin.slice(0, 0, -1);
+  const at::Tensor positions = at::arange(lengths.max().item<std::int64_t>());
+  const at::Tensor mask = positions.unsqueeze(0).lt(lengths.unsqueeze(1));
+  const at::Tensor slots =
+      at::where(mask, begin.slice(0, 0, -1).unsqueeze(1) + positions, rows.size(0));
+  const at::Tensor behind = at::zeros({1, rows.size(1)}, rows.options().requires_grad(false));
+  return {at::cat({rows, behind})
+              .index_select(0, slots.flatten())
+              .view({slots.size(0), slots.size(1), rows.size(1)}),
+          mask};
 }
 
 AggregatedLabels aggregate_labels(const Batch& batch, std::span<const double> weights,

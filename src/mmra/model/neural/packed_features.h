@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mmra/bank/feature_table.h"
+#include "mmra/model/neural/tokens.h"
 #include "mmra/model/neural/weighted_rows.h"
 #include "mmra/model/predictor.h"
 
@@ -31,25 +32,29 @@ struct TokenDropout {
 };
 
 /// One modality of a batch: the features of its queries' tokens and of those of the distinct
-/// instances, without padding, and how they become padded tokens.
+/// instances, and how they become the tokens of each query and of its aggregate; nothing is padded.
 struct PackedFeatures {
   at::Tensor features;  ///< [num_query_tokens + instance tokens × dim], queries first
   std::int64_t num_query_tokens = 0;
 
-  /// int64 [B × n]: the query token at each position; num_query_tokens (the absent token) at
-  /// padding and at the first position of a query without the modality.
+  /// int64 [N]: which query token each row is; num_query_tokens (the absent token) for a query
+  /// without the modality. Undefined where the rows are the query tokens as they are.
   at::Tensor query_slots;
-  at::Tensor query_mask;  ///< bool [B × n]
+  at::Tensor query_begin;  ///< int64 [B + 1]
 
-  /// Equation 4, from instance tokens to padded aggregated tokens [B·m]: the weights of each
-  /// position are renormalised over the instances that have it. Rows without any entry are padding
-  /// or have a fallback.
+  /// Equation 4, from instance tokens to aggregated tokens [M × …]: the weights of each position
+  /// are renormalised over the instances that have it. Where a query has no instance with the
+  /// modality its only row takes from a column behind the instance tokens: the first of them stands
+  /// for the absent token, the second for there being no instance at all. Without such a query
+  /// there are no columns behind the tokens.
   WeightedRows aggregate{0};
-  at::Tensor aggregate_mask;  ///< bool [B × m]
-  /// [B × m × 2]: 1 at the first position where no instance has the modality (column 0) or there is
-  /// no instance at all (column 1); undefined where that never happens.
-  at::Tensor fallback;
+  bool has_stand_ins = false;
+  at::Tensor aggregate_begin;  ///< int64 [B + 1]; undefined without instances
 };
+
+/// The rows of several items, padded; `begin` int64 [B + 1] as in RaggedTokens. Differentiable in
+/// `rows` [N × d].
+[[nodiscard]] Tokens pad(const at::Tensor& rows, const at::Tensor& begin);
 
 /// `weights` are instance_weights() [B × k]; without retrieval they and the instances are empty.
 [[nodiscard]] PackedFeatures pack_features(const Batch& batch, const DistinctRows& instances,

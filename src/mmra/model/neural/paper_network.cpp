@@ -77,36 +77,26 @@ PaperNetwork::ModalityWeights PaperNetwork::make_modality(const std::string& nam
 PaperNetwork::ModalityTokens PaperNetwork::make_tokens(const PackedFeatures& packed,
                                                        const ModalityWeights& weights,
                                                        at::Generator* generator) const {
-  const std::int64_t width = config_.width;
   const std::int64_t num_tokens = packed.features.size(0);
-  at::Tensor x = at::empty({0, width}, parameters_.dtype());
+  at::Tensor x = at::empty({0, config_.width}, parameters_.dtype());
   if (num_tokens > 0) {
-    const std::int64_t split[] = {packed.num_query_tokens, num_tokens - packed.num_query_tokens};
     // Instances are left whole: only what the query says is made uncertain.
-    const auto parts = packed.features.split_with_sizes(split);
-    const at::Tensor features =
-        generator == nullptr || config_.dropout_input == 0.0
-            ? packed.features
-            : at::cat({dropout(parts[0], config_.dropout_input, generator), parts[1]});
-    x = at::relu(weights.input(features));
+    at::Tensor queries = packed.features.narrow(0, 0, packed.num_query_tokens);
+    queries.copy_(dropout(queries, config_.dropout_input, generator));
+    x = weights.input(packed.features).relu_();
   }
   const auto parts =
       x.split_with_sizes({packed.num_query_tokens, num_tokens - packed.num_query_tokens});
 
   ModalityTokens tokens;
-  tokens.query.mask = packed.query_mask;
-  tokens.query.values = at::cat({parts[0], weights.absent})
-                            .index_select(0, packed.query_slots.flatten())
-                            .view({packed.query_mask.size(0), packed.query_mask.size(1), width});
-  if (packed.aggregate_mask.defined()) {
-    tokens.aggregate.mask = packed.aggregate_mask;
-    tokens.aggregate.values = packed.aggregate.times(parts[1]).view(
-        {packed.aggregate_mask.size(0), packed.aggregate_mask.size(1), width});
-    if (packed.fallback.defined()) {
-      tokens.aggregate.values =
-          tokens.aggregate.values +
-          at::matmul(packed.fallback, at::cat({weights.absent, weights.no_instance}));
-    }
+  tokens.query = {parts[0], packed.query_begin};
+  if (packed.query_slots.defined()) {
+    tokens.query.values = at::cat({parts[0], weights.absent}).index_select(0, packed.query_slots);
+  }
+  if (packed.aggregate_begin.defined()) {
+    const at::Tensor instances =
+        packed.has_stand_ins ? at::cat({parts[1], weights.absent, weights.no_instance}) : parts[1];
+    tokens.aggregate = {packed.aggregate.times(instances), packed.aggregate_begin};
   }
   return tokens;
 }

@@ -29,8 +29,8 @@ class PaperNetwork final : public Network {
     at::Tensor no_instance;  ///< [1 × d]; undefined without retrieval
   };
   struct ModalityTokens {
-    Tokens query;
-    Tokens aggregate;  ///< undefined without retrieval
+    RaggedTokens query;
+    RaggedTokens aggregate;  ///< undefined without retrieval
   };
 
   [[nodiscard]] ModalityWeights make_modality(const std::string& name, int dim);

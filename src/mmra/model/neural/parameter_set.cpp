@@ -30,6 +30,14 @@ at::Tensor ParameterSet::zeros(const std::string& name, at::IntArrayRef shape) {
   return add(name, at::zeros(shape, dtype_));
 }
 
+at::Tensor ParameterSet::ones(const std::string& name, at::IntArrayRef shape) {
+  return add(name, at::ones(shape, dtype_));
+}
+
+at::Tensor ParameterSet::normal(const std::string& name, at::IntArrayRef shape) {
+  return add(name, at::empty(shape, at::kFloat).normal_(0.0, 1.0, generator_).to(dtype_));
+}
+
 at::Tensor ParameterSet::half_normal(const std::string& name, at::IntArrayRef shape, double scale) {
   return add(name, at::empty(shape, at::kFloat).normal_(0.0, scale, generator_).abs().to(dtype_));
 }

@@ -27,6 +27,9 @@ class ParameterSet {
   /// Uniform in ±bound, any shape.
   at::Tensor uniform(const std::string& name, at::IntArrayRef shape, double bound);
   at::Tensor zeros(const std::string& name, at::IntArrayRef shape);
+  at::Tensor ones(const std::string& name, at::IntArrayRef shape);
+  /// N(0, 1).
+  at::Tensor normal(const std::string& name, at::IntArrayRef shape);
   /// |N(0, 1)| · scale: like a token after its ReLU.
   at::Tensor half_normal(const std::string& name, at::IntArrayRef shape, double scale);
 

@@ -124,17 +124,13 @@ ReleasedNetwork::Inputs ReleasedNetwork::own_inputs(const Batch& batch) const {
     alone.queries = batch.queries;
     alone.query_rows = batch.query_rows;
     const PackedFeatures packed = pack_features(alone, {}, {}, Modality::kVisual, dtype, {});
-    const auto dim = packed.features.size(1);
-    // The row behind the tokens is the padding; the absent token is added where a query has no
-    // frame.
-    const at::Tensor rows = at::cat({packed.features, at::zeros({1, dim}, dtype)});
-    const at::Tensor frames =
-        widen(rows.index_select(0, packed.query_slots.flatten()), width_)
-            .view({packed.query_mask.size(0), packed.query_mask.size(1), width_});
-    const at::Tensor missing =
-        packed.query_slots.eq(packed.num_query_tokens).logical_and(packed.query_mask);
-    inputs.visual = frames + missing.unsqueeze(2).to(dtype) * absent_visual_;
-    inputs.visual_mask = packed.query_mask;
+    at::Tensor frames = widen(packed.features, width_);
+    if (packed.query_slots.defined()) {
+      frames = at::cat({frames, absent_visual_.unsqueeze(0)}).index_select(0, packed.query_slots);
+    }
+    Tokens padded = pad(frames, packed.query_begin);
+    inputs.visual = std::move(padded.values);
+    inputs.visual_mask = std::move(padded.mask);
   }
   if (!config_.without.text) {
     const TextVectors text = text_vectors(*batch.queries, batch.query_rows, dtype);
@@ -152,15 +148,15 @@ ReleasedNetwork::Inputs ReleasedNetwork::aggregated_inputs(const Batch& batch,
     const PackedFeatures packed =
         pack_features(batch, instances, weights, Modality::kVisual, dtype, {});
     const auto num_tokens = packed.features.size(0) - packed.num_query_tokens;
-    inputs.visual_mask = packed.aggregate_mask;
-    inputs.visual =
-        widen(
-            packed.aggregate.times(packed.features.narrow(0, packed.num_query_tokens, num_tokens)),
-            width_)
-            .view({packed.aggregate_mask.size(0), packed.aggregate_mask.size(1), width_});
-    if (packed.fallback.defined()) {
-      inputs.visual = inputs.visual + packed.fallback.sum(2, /*keepdim=*/true) * absent_visual_;
+    at::Tensor frames =
+        widen(packed.features.narrow(0, packed.num_query_tokens, num_tokens), width_);
+    if (packed.has_stand_ins) {
+      const at::Tensor absent = absent_visual_.unsqueeze(0);
+      frames = at::cat({frames, absent, absent});
     }
+    Tokens padded = pad(packed.aggregate.times(frames), packed.aggregate_begin);
+    inputs.visual = std::move(padded.values);
+    inputs.visual_mask = std::move(padded.mask);
   }
   if (!config_.without.text) {
     const TextVectors text = text_vectors(*batch.memory, instances.rows, dtype);

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace mmra::retrieval {
+
+/// The similarity that is reported, r·r_b of paper eq. 1: float products summed in double, always
+/// in this order, so that it depends on the two vectors alone and equal vectors tie exactly. A
+/// matrix product rounds differently from one place of a block to another. Both spans are of one
+/// size.
+[[nodiscard]] inline float canonical_similarity(std::span<const float> a,
+                                                std::span<const float> b) {
+  double sums[4] = {0.0, 0.0, 0.0, 0.0};
+  std::size_t i = 0;
+  for (; i + 4 <= a.size(); i += 4) {
+    for (std::size_t lane = 0; lane < 4; ++lane) {
+      sums[lane] += static_cast<double>(a[i + lane]) * b[i + lane];
+    }
+  }
+  for (; i < a.size(); ++i) sums[0] += static_cast<double>(a[i]) * b[i];
+  return static_cast<float>((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+}  // namespace mmra::retrieval
