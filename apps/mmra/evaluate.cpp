@@ -5,6 +5,7 @@
 #include "console.h"
 #include "interrupt.h"
 #include "metrics_json.h"
+#include "mmra/bank/manifest_writer.h"
 #include "mmra/evaluation/deciles.h"
 #include "mmra/pipeline/train.h"
 
@@ -16,11 +17,21 @@ struct EvaluateFlags {
   std::string model;
   std::string split = "test";
   int batch_metrics = 0;
+  std::string predictions;  ///< a file; empty: none
 };
 
 std::vector<std::string> row_of(const std::string& name, const evaluation::Metrics& metrics) {
   return {name, std::to_string(metrics.n), fixed(metrics.nmse, 4), fixed(metrics.mae, 4),
           fixed(metrics.src, 4)};
+}
+
+/// One line a row: what was predicted and what it was, log2.
+void write_predictions(const pipeline::EvaluationReport& report, const std::string& file) {
+  bank::ManifestWriter writer(file, {"id", "predicted_log2", "log2"});
+  for (std::size_t i = 0; i < report.ids.size(); ++i) {
+    writer.add_row({report.ids[i], fixed(report.predictions[i], 6), fixed(report.targets[i], 6)});
+  }
+  writer.commit();
 }
 
 nlohmann::ordered_json deciles_json(const std::vector<evaluation::Group>& groups) {
@@ -58,6 +69,7 @@ int run_evaluate(const EvaluateFlags& flags, const CommonOptions& common) {
   const pipeline::EvaluationReport report = pipeline::evaluate_model(
       flags.bank, flags.model, *bank::parse_split(flags.split),
       static_cast<std::size_t>(flags.batch_metrics), common.threads(), stop, progress);
+  if (!flags.predictions.empty()) write_predictions(report, flags.predictions);
   const std::vector<evaluation::Group> deciles =
       evaluation::by_prediction_decile(report.predictions, report.targets, report.half_widths);
   if (common.json) {
@@ -102,6 +114,8 @@ void add_evaluate_command(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("evaluate", "Score a model on a split: nMSE, MAE, SRC");
   command->add_option("--bank", flags->bank, "The memory bank (a directory)")->required();
   command->add_option("--model", flags->model, "The model (a directory)")->required();
+  command->add_option("--predictions", flags->predictions,
+                      "Write every row's prediction and label (log2) to this CSV file");
   command->add_option("--split", flags->split, "Which rows")
       ->capture_default_str()
       ->check(CLI::IsMember({"train", "valid", "test"}));

@@ -18,6 +18,8 @@ struct PredictFlags {
   std::string model;
   std::string manifest;
   QueryFlags query;
+  std::string posted_at;
+  std::vector<std::string> context;
   encoders::Precision precision = encoders::Precision::kAuto;
 };
 
@@ -27,24 +29,30 @@ int predict_manifest(const PredictFlags& flags, const CommonOptions& common,
                      const std::stop_token& stop) {
   pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads(), flags.precision);
   std::int64_t num_failed = 0;
-  bank::read_manifest(flags.manifest, [&](const bank::ManifestRow& row) {
-    if (stop.stop_requested()) throw Interrupted();
-    pipeline::Query query;
-    query.own_id = row.id;
-    query.title = row.title;
-    query.video = row.video_path;
-    query.as_of = row.posted_at;
-    nlohmann::ordered_json line = {{"id", row.id}};
-    try {
-      line.update(to_json(engine.predict(query, stop)));
-    } catch (const Error& error) {
-      ++num_failed;
-      line["error"] = error.what();
-    }
-    print_json(line, /*indented=*/false);
-    std::fflush(stdout);
-    return true;
-  });
+  bank::ManifestOptions options;
+  options.columns = engine.bank().info().schema.context_columns;
+  bank::read_manifest(
+      flags.manifest,
+      [&](const bank::ManifestRow& row) {
+        if (stop.stop_requested()) throw Interrupted();
+        pipeline::Query query;
+        query.own_id = row.id;
+        query.title = row.title;
+        query.video = row.video_path;
+        query.posted_at = row.posted_at;
+        query.context = row.context;
+        nlohmann::ordered_json line = {{"id", row.id}};
+        try {
+          line.update(to_json(engine.predict(query, stop)));
+        } catch (const Error& error) {
+          ++num_failed;
+          line["error"] = error.what();
+        }
+        print_json(line, /*indented=*/false);
+        std::fflush(stdout);
+        return true;
+      },
+      options);
   if (num_failed > 0) {
     std::fprintf(stderr, "%lld rows could not be predicted (their lines say why)\n",
                  static_cast<long long>(num_failed));
@@ -56,7 +64,7 @@ int predict_manifest(const PredictFlags& flags, const CommonOptions& common,
 int run_predict(const PredictFlags& flags, const CommonOptions& common) {
   const std::stop_token stop = stop_on_interrupt();
   if (!flags.manifest.empty()) return predict_manifest(flags, common, stop);
-  const pipeline::Query query = to_query(flags.query);
+  pipeline::Query query = to_query(flags.query);
   if (!query.id && query.title.empty() && query.video.empty()) {
     std::fprintf(
         stderr,
@@ -65,6 +73,8 @@ int run_predict(const PredictFlags& flags, const CommonOptions& common) {
     return 2;
   }
   pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads(), flags.precision);
+  if (!flags.posted_at.empty()) query.posted_at = to_time("--posted-at", flags.posted_at);
+  query.context = pipeline::parse_context(flags.context, engine.bank().info().schema);
   const pipeline::Prediction prediction = engine.predict(query, stop);
   if (prediction.warning) std::fprintf(stderr, "warning: %s\n", prediction.warning->c_str());
   if (common.json) {
@@ -94,6 +104,18 @@ void add_predict_command(CLI::App& app, CommonOptions& common) {
       ->excludes("--id")
       ->excludes("--title")
       ->excludes("--video");
+  command
+      ->add_option("--context", flags->context,
+                   "What else is known of the clip, name=value, for models trained with --use "
+                   "(repeatable: --context followers=1200 --context creator=ada)")
+      ->allow_extra_args(false)
+      ->excludes("--id")
+      ->excludes("--manifest");
+  command
+      ->add_option("--posted-at", flags->posted_at,
+                   "When the clip was, or will be, posted (RFC 3339, or seconds since 1970)")
+      ->excludes("--id")
+      ->excludes("--manifest");
   add_common_flags(*command, common);
   add_precision_flag(*command, flags->precision);
   command->footer(

@@ -21,15 +21,15 @@ pipeline::Query to_query(const QueryFlags& flags) {
   if (!flags.id.empty()) query.id = flags.id;
   query.title = flags.title;
   query.video = flags.video;
-  if (!flags.as_of.empty()) {
-    query.as_of = parse_timestamp(flags.as_of);
-    if (!query.as_of) {
-      throw Error(ErrorKind::kInvalidInput,
-                  "--as-of " + flags.as_of +
-                      " is no time; write it like 2024-07-14T09:30:00Z or as seconds since 1970");
-    }
-  }
+  if (!flags.as_of.empty()) query.as_of = to_time("--as-of", flags.as_of);
   return query;
+}
+
+Timestamp to_time(const std::string& flag, const std::string& text) {
+  if (const auto time = parse_timestamp(text)) return *time;
+  throw Error(ErrorKind::kInvalidInput,
+              flag + " " + text +
+                  " is no time; write it like 2024-07-14T09:30:00Z or as seconds since 1970");
 }
 
 }  // namespace mmra::app

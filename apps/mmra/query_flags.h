@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "mmra/core/timestamp.h"
 #include "mmra/pipeline/query.h"
 
 namespace mmra::app {
@@ -19,5 +20,8 @@ struct QueryFlags {
 void add_query_flags(CLI::App& command, QueryFlags& flags, const std::string& title_flag);
 
 [[nodiscard]] pipeline::Query to_query(const QueryFlags& flags);
+
+/// Throws Error{kInvalidInput} naming the flag where `text` is no time.
+[[nodiscard]] Timestamp to_time(const std::string& flag, const std::string& text);
 
 }  // namespace mmra::app

@@ -22,9 +22,12 @@ struct TrainFlags {
   std::vector<std::string> without;
   /// Of the network alone: given to another model they are a mistake.
   std::vector<const CLI::Option*> network_flags;
+  const CLI::Option* use_flag = nullptr;  ///< of mmra-plus alone
   /// Of everything that learns in epochs: the network and the neural baselines.
   std::vector<const CLI::Option*> epoch_flags;
 };
+
+bool is_plus(const TrainFlags& flags) { return flags.request.model == "mmra-plus"; }
 
 bool is_network(const TrainFlags& flags) { return flags.request.model == "mmra"; }
 
@@ -51,8 +54,37 @@ model::Without to_without(const std::vector<std::string>& parts) {
   return without;
 }
 
+/// The parts that a model can be trained without.
+std::vector<std::string> removable_parts(const TrainFlags& flags) {
+  if (is_network(flags)) return {"retrieval", "positive", "negative", "visual", "text"};
+  if (is_plus(flags)) return {"visual", "text", "retrieval", "kernel", "keys", "shape"};
+  return {"visual", "text"};
+}
+
+void check_parts(const TrainFlags& flags) {
+  const std::vector<std::string> removable = removable_parts(flags);
+  std::string names;
+  for (const std::string& part : removable) names += (names.empty() ? "" : ", ") + part;
+  for (const std::string& part : flags.without) {
+    if (std::find(removable.begin(), removable.end(), part) != removable.end()) continue;
+    throw CLI::ValidationError("--without", flags.request.model + " can be trained without " +
+                                                names + ", not without " + part);
+  }
+}
+
 /// Throws where a flag is none of the model's: what it asks for would silently not be done.
 void check_flags_of_model(const TrainFlags& flags) {
+  check_parts(flags);
+  if (!is_plus(flags) && flags.use_flag->count() > 0) {
+    throw CLI::ValidationError(
+        "--use", "is a setting of --model mmra-plus; " + flags.request.model + " sees no context");
+  }
+  if (is_plus(flags) && flags.retrieval != "similar") {
+    throw CLI::ValidationError("--retrieval", flags.retrieval +
+                                                  " is not for mmra-plus, which chooses its "
+                                                  "instances itself; --without retrieval trains it "
+                                                  "without");
+  }
   if (is_network(flags)) return;
   for (const CLI::Option* option : flags.network_flags) {
     if (option->count() == 0) continue;
@@ -65,21 +97,23 @@ void check_flags_of_model(const TrainFlags& flags) {
     throw CLI::ValidationError(
         option->get_name(), "is a setting of what learns in epochs, not of " + flags.request.model);
   }
-  for (const std::string& part : flags.without) {
-    if (part == "visual" || part == "text") continue;
-    throw CLI::ValidationError("--without", flags.request.model +
-                                                " can be trained without visual or text, not "
-                                                "without " +
-                                                part);
-  }
 }
 
 /// The settings that the network and the others share.
-void share_settings(pipeline::TrainRequest& request) {
+void share_settings(const std::vector<std::string>& without, pipeline::TrainRequest& request) {
   request.baseline.k = request.config.k;
   request.baseline.seed = request.config.seed;
   request.baseline.without_visual = request.config.without.visual;
   request.baseline.without_text = request.config.without.text;
+  request.plus.k = request.config.k;
+  request.plus.seed = request.config.seed;
+  request.plus.without_visual = request.config.without.visual;
+  request.plus.without_text = request.config.without.text;
+  const auto leaves_out = [&](const char* part) {
+    return std::find(without.begin(), without.end(), part) != without.end();
+  };
+  request.plus.parts = {!leaves_out("kernel"), !leaves_out("retrieval"), !leaves_out("keys"),
+                        !leaves_out("shape")};
 }
 
 /// A neural baseline has settings of its own, of which the flags change what they name.
@@ -131,7 +165,7 @@ int run_train(const TrainFlags& flags, const CommonOptions& common) {
   request.rules.protocol = *pipeline::parse_protocol(flags.protocol);
   request.rules.instances = *retrieval::parse_choice(flags.retrieval);
   request.config.without = to_without(flags.without);
-  share_settings(request);
+  share_settings(flags.without, request);
   if (is_neural_baseline(flags)) set_neural_baseline(flags, request);
   request.num_threads = common.threads();
   request.stop = stop_on_interrupt();
@@ -178,10 +212,13 @@ void add_training_flags(CLI::App& command, TrainFlags& flags) {
       ->capture_default_str()
       ->check(at_least(1));
   command
-      .add_option("--without", flags.without,
-                  "Train without parts (Table 3); of models other than mmra: visual, text")
+      .add_option(
+          "--without", flags.without,
+          "Train without parts: of mmra (Table 3) retrieval, positive, negative, visual, text; "
+          "of mmra-plus visual, text, retrieval, kernel, keys, shape; of others visual, text")
       ->delimiter(',')
-      ->check(CLI::IsMember({"retrieval", "positive", "negative", "visual", "text"}));
+      ->check(CLI::IsMember(
+          {"retrieval", "positive", "negative", "visual", "text", "kernel", "keys", "shape"}));
   command
       .add_option("--protocol", flags.protocol,
                   "honest: retrieve from train; authors: from train and validation, batches in "
@@ -196,6 +233,12 @@ void add_training_flags(CLI::App& command, TrainFlags& flags) {
   command.add_flag("--drop-near-duplicates", flags.request.rules.drop_near_duplicates,
                    "Neither train on nor retrieve rows that are nearly the same as one of a later "
                    "split (title, or similarity above 0.99)");
+  flags.use_flag =
+      command
+          .add_option("--use", flags.request.use,
+                      "Context columns that mmra-plus looks at; NAME:category for numbers that are "
+                      "names (ids of creators)")
+          ->delimiter(',');
   command.add_option("--seed", flags.request.config.seed, "Seed of weights, dropout and shuffling")
       ->capture_default_str();
   command
@@ -245,7 +288,7 @@ std::string footer() {
   std::string text = "\nModels:\n";
   for (const pipeline::System* system : pipeline::all_systems()) {
     std::string name(system->name());
-    name.resize(8, ' ');
+    name.resize(10, ' ');
     text += "  " + name + std::string(system->summary()) + "\n";
   }
   return text +

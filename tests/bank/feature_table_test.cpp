@@ -70,5 +70,32 @@ TEST(FeatureTable, RefusesTokensThatDoNotFit) {
   EXPECT_EQ(table.num_rows(), 0U) << "nothing of a refused row stays";
 }
 
+TEST(RowDetails, AreTheTextsOfARecordAndTheMeanOfItsFrames) {
+  Record record;
+  record.title = "a boat";
+  record.captions = {"blue sky", "blue sky", "a red boat", "blue sky"};
+  record.context["followers"] = 12.0;
+  const std::vector<Float16Bits> frames{float_to_half(1.0F), float_to_half(2.0F),
+                                        float_to_half(3.0F), float_to_half(6.0F)};
+  const RowDetails details = make_details(record, {2, 2, frames}, {1.0F});
+  EXPECT_EQ(details.title, "a boat");
+  EXPECT_EQ(details.captions, "blue sky\na red boat");
+  EXPECT_THAT(details.visual_mean, ElementsAre(2.0F, 4.0F));
+  EXPECT_EQ(details.context, record.context);
+  EXPECT_TRUE(make_details(record, {0, 2, {}}, {}).visual_mean.empty());
+}
+
+TEST(RowDetails, BelongToEveryRowOrNone) {
+  FeatureTable table(2, 3);
+  table.append({0, 2, {}}, {0, 3, {}}, 1.0);
+  EXPECT_FALSE(table.has_details());
+  expect_error(ErrorKind::kInternal, "without the rows' details", [&] { (void)table.details(0); });
+  table.append_details({});
+  EXPECT_TRUE(table.has_details());
+  expect_error(ErrorKind::kInternal, "details of row 1", [&] { table.append_details({}); });
+  table.append({0, 2, {}}, {0, 3, {}}, 1.0);
+  EXPECT_FALSE(table.has_details());
+}
+
 }  // namespace
 }  // namespace mmra::bank

@@ -121,5 +121,21 @@ TEST_F(LoadFeatureTable, GivesUpOnABankThatIsAlwaysBeingWritten) {
                [&] { (void)load_feature_table(disturbed); });
 }
 
+TEST_F(LoadFeatureTable, ReadsTheColumnsThatAreAskedFor) {
+  const LoadedFeatures loaded = load_feature_table(*bank_, {/*tokens=*/false, /*details=*/true});
+  ASSERT_EQ(loaded.features.num_rows(), 20U);
+  for (std::size_t row = 0; row < loaded.table->num_rows(); ++row) {
+    const StoredRecord expected = made_record(std::string(loaded.table->id(row)));
+    EXPECT_EQ(loaded.features.visual_tokens(row).num_tokens, 0);
+    EXPECT_EQ(loaded.features.text_tokens(row).num_tokens, 0);
+    const RowDetails& details = loaded.features.details(row);
+    EXPECT_EQ(details.title, expected.record.title);
+    EXPECT_EQ(details.context, expected.record.context);
+    EXPECT_EQ(details.retrieval_vector, expected.features.retrieval_vector);
+    EXPECT_EQ(details.visual_mean.empty(), expected.features.visual_tokens.num_tokens == 0);
+  }
+  EXPECT_FALSE(load_feature_table(*bank_).features.has_details());
+}
+
 }  // namespace
 }  // namespace mmra::bank

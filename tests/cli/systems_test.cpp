@@ -98,14 +98,14 @@ TEST_F(Systems, AFlagOfTheNetworkGivenToAnotherIsWrongUsage) {
   const ProgramResult unknown = train("magic");
   EXPECT_EQ(unknown.status, 2);
   EXPECT_THAT(unknown.err,
-              HasSubstr("mmra,svr,hyfea,clstm,tmall,massl,cban,hmmved,ridge,knn,mean"));
+              HasSubstr("mmra,mmra-plus,svr,hyfea,clstm,tmall,massl,cban,hmmved,ridge,knn,mean"));
 }
 
 TEST_F(Systems, HelpSaysWhatEachIs) {
   const std::string help = run_mmra({"train", "--help"}).out;
   for (const char* line :
-       {"svr     support vectors", "hyfea   gradient-boosted trees", "ridge   a linear model",
-        "knn     the weighted mean", "mean    the mean"}) {
+       {"svr       support vectors", "hyfea     gradient-boosted trees", "ridge     a linear model",
+        "knn       the weighted mean", "mean      the mean"}) {
     EXPECT_THAT(help, HasSubstr(line));
   }
 }

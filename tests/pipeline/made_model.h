@@ -33,6 +33,7 @@ inline TrainRequest baseline_request(const std::filesystem::path& directory,
   TrainRequest request = small_request(directory, system);
   request.model = system;
   request.baseline.k = 3;
+  request.plus.k = 3;
   return request;
 }
 

@@ -181,5 +181,26 @@ TEST_F(Search, ANewClipIsEncodedAsTheBanksOwnRows) {
   EXPECT_EQ(stored.identity.own_row, table->row_of("v"));
 }
 
+TEST(ParseContext, TypesValuesAsTheBankDoes) {
+  bank::BankSchema schema;
+  schema.context_columns = {{"followers", bank::ColumnType::kNumber},
+                            {"creator", bank::ColumnType::kCategory}};
+  const bank::Context context = parse_context({"followers=1200", "creator=a=b"}, schema);
+  EXPECT_EQ(context, (bank::Context{{"followers", 1200.0}, {"creator", std::string("a=b")}}));
+  EXPECT_EQ(parse_context({"creator=12", "followers="}, schema),
+            (bank::Context{{"creator", std::string("12")}}))
+      << "an empty value is not known";
+  const std::pair<std::vector<std::string>, const char*> faults[] = {
+      {{"followers"}, "not of the form name=value"},
+      {{"=3"}, "not of the form name=value"},
+      {{"followers=many"}, "must be a number"},
+      {{"colour=red"}, "a column that the bank does not have"},
+      {{"creator=a", "creator=b"}, "gives this column again"}};
+  for (const auto& [items, part] : faults) {
+    expect_error(ErrorKind::kInvalidInput, part,
+                 [&, &given = items] { (void)parse_context(given, schema); });
+  }
+}
+
 }  // namespace
 }  // namespace mmra::pipeline::testing

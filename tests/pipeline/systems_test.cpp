@@ -25,14 +25,16 @@ using ::testing::SizeIs;
 
 TEST(Systems, HaveNamesOfTheirOwnAndTheNetworkFirst) {
   EXPECT_EQ(names_of_systems(),
-            "mmra, svr, hyfea, clstm, tmall, massl, cban, hmmved, ridge, knn, mean");
+            "mmra, mmra-plus, svr, hyfea, clstm, tmall, massl, cban, hmmved, ridge, knn, mean");
   for (const System* system : all_systems()) {
     EXPECT_EQ(&find_system(system->name()), system);
     EXPECT_FALSE(system->summary().empty());
   }
-  expect_error(ErrorKind::kInvalidInput, "no model \"magic\"; there are mmra, svr",
+  expect_error(ErrorKind::kInvalidInput, "no model \"magic\"; there are mmra, mmra-plus, svr",
                [] { (void)find_system("magic"); });
 }
+
+bool retrieves(const std::string& system) { return system == "knn" || system == "mmra-plus"; }
 
 class Baselines : public ::testing::TestWithParam<const char*> {
  protected:
@@ -107,7 +109,7 @@ TEST_P(Baselines, PredictWhatIsAskedWithAnIntervalAndInstances) {
     EXPECT_LE(prediction.interval_low, prediction.popularity);
     EXPECT_GE(prediction.interval_high, prediction.popularity);
     EXPECT_THAT(prediction.instances, SizeIs(3));
-    const bool uses = std::string(GetParam()) == "knn";
+    const bool uses = retrieves(GetParam());
     EXPECT_EQ(prediction.instances_used, uses);
     double sum = 0.0;
     for (const Instance& instance : prediction.instances) sum += instance.weight;
@@ -122,7 +124,7 @@ TEST_P(Baselines, PredictWhatIsAskedWithAnIntervalAndInstances) {
 
 TEST_P(Baselines, APredictionIsThatOfTheEvaluation) {
   (void)train_silently(request_);
-  if (std::string(GetParam()) == "knn") {
+  if (retrieves(GetParam())) {
     GTEST_SKIP()
         << "a deployed model retrieves from all labelled records, an evaluation from train";
   }
@@ -147,8 +149,47 @@ TEST_P(Baselines, AStoppedTrainingLeavesRoomForTheNext) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Baselines,
-                         ::testing::Values("svr", "hyfea", "ridge", "knn", "mean"),
-                         [](const auto& test) { return std::string(test.param); });
+                         ::testing::Values("mmra-plus", "svr", "hyfea", "ridge", "knn", "mean"),
+                         [](const auto& test) {
+                           const std::string name = test.param;
+                           return name.substr(name.find('-') + 1);
+                         });
+
+TEST(MmraPlus, LooksAtTheContextThatItIsToldToUse) {
+  const TemporaryDirectory directory;
+  const auto further = [](int row) -> std::string {
+    if (row < 0) return ",followers,creator,posted_at";
+    const int popularity = (row * 37) % 101 + 1;
+    return "," + std::to_string(popularity * popularity) + ",c" + std::to_string(row % 7) + "," +
+           std::to_string(1'700'000'000 + row * 1000);
+  };
+  (void)ingest_text(directory.path(), made_manifest(400, further), {});
+  TrainRequest request = baseline_request(directory.path(), "mmra-plus");
+  request.use = {"folowers"};
+  expect_error(ErrorKind::kInvalidInput, "no context column \"folowers\" to use; it has creator, ",
+               [&] { (void)train_silently(request); });
+  request.use = {"followers", "creator"};
+  EXPECT_LT(train_silently(request).valid.nmse, 0.3);
+  EXPECT_LT(evaluate_silently(directory.path(), bank::Split::kTest, "mmra-plus").metrics.nmse, 0.3);
+
+  PredictionEngine engine(directory / "bank", request.model_directory, 1);
+  Query query;
+  query.title = "red boat";
+  query.context = {{"followers", 10000.0}, {"creator", std::string("c1")}};
+  const double many = engine.predict(query, {}).popularity;
+  query.context["followers"] = 4.0;
+  const Prediction few = engine.predict(query, {});
+  EXPECT_GT(many, 4.0 * few.popularity);
+  query.context.clear();
+  EXPECT_TRUE(std::isfinite(engine.predict(query, {}).log2_popularity));
+  // A clip sees what was posted before it.
+  query.posted_at = Timestamp{1'700'000'000'000 + 100 * 1'000'000};
+  for (const Instance& instance : engine.predict(query, {}).instances) {
+    EXPECT_LT(std::stoi(instance.id.substr(1)), 100);
+  }
+  query.posted_at = Timestamp{0};
+  EXPECT_TRUE(engine.predict(query, {}).instances.empty());
+}
 
 TEST(UnknownSystem, IsOneClearLineInEveryUse) {
   const TemporaryDirectory directory;
@@ -159,7 +200,7 @@ TEST(UnknownSystem, IsOneClearLineInEveryUse) {
   std::string card = read_file(file);
   card.replace(card.find("\"mean\""), 6, "\"magic\"");
   write_file_atomically(file, card);
-  const std::string part = "holds a model \"magic\"; this program knows mmra, svr";
+  const std::string part = "holds a model \"magic\"; this program knows mmra, mmra-plus, svr";
   expect_error(ErrorKind::kUnsupported, part,
                [&] { (void)evaluate_silently(directory.path(), bank::Split::kTest, "mean"); });
   expect_error(ErrorKind::kUnsupported, part, [&] {

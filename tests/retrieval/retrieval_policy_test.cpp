@@ -44,5 +44,21 @@ TEST(RetrievalPolicy, AQueryWithATimeSeesStrictlyEarlierRecordsOnly) {
   EXPECT_FALSE(admits(policy, {{}, Timestamp{11}}, table(), 3)) << "later";
 }
 
+TEST(RetrievalPolicy, OutOfFoldLeavesTheQuerysOwnFoldOut) {
+  const std::vector<std::int32_t> folds = {1, -1, 1, -1};
+  const auto policy = RetrievalPolicy::deployed().out_of_fold(folds);
+  EXPECT_FALSE(admits(policy, {2, {}}, table(), 0)) << "the same fold";
+  EXPECT_TRUE(admits(policy, {2, {}}, table(), 3)) << "in no fold";
+  EXPECT_TRUE(admits(policy, {3, {}}, table(), 0)) << "no fold of its own";
+  EXPECT_TRUE(admits(policy, {}, table(), 0)) << "not in the table";
+}
+
+TEST(RetrievalPolicy, AQueryCanBeAskedToDoWithoutARowOrAll) {
+  const auto policy = RetrievalPolicy::deployed();
+  EXPECT_FALSE(admits(policy, {{}, {}, 0}, table(), 0));
+  EXPECT_TRUE(admits(policy, {{}, {}, 0}, table(), 2));
+  EXPECT_FALSE(admits(policy, {{}, {}, {}, true}, table(), 0));
+}
+
 }  // namespace
 }  // namespace mmra::retrieval

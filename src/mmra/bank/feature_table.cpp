@@ -1,9 +1,11 @@
 #include "mmra/bank/feature_table.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
+#include <string_view>
+#include <utility>
 
-#include "mmra/bank/record.h"
 #include "mmra/core/error.h"
 
 namespace mmra::bank {
@@ -20,7 +22,54 @@ void check_dim(const char* modality, const TokenView& tokens, int dim) {
   }
 }
 
+/// Frames that look alike often share a caption: each is kept once, in order.
+std::string distinct_lines(const std::vector<std::string>& captions) {
+  std::vector<std::string_view> kept;
+  std::string lines;
+  for (const std::string& caption : captions) {
+    if (std::find(kept.begin(), kept.end(), caption) != kept.end()) continue;
+    kept.push_back(caption);
+    lines += (lines.empty() ? "" : "\n") + caption;
+  }
+  return lines;
+}
+
+std::vector<float> mean_of(const TokenView& tokens) {
+  if (tokens.num_tokens == 0) return {};
+  const auto dim = static_cast<std::size_t>(tokens.dim);
+  std::vector<float> mean(dim);
+  std::vector<float> token(dim);
+  for (std::size_t begin = 0; begin < tokens.values.size(); begin += dim) {
+    halves_to_floats(tokens.values.subspan(begin, dim), token);
+    for (std::size_t i = 0; i < dim; ++i) mean[i] += token[i];
+  }
+  for (float& value : mean) value /= static_cast<float>(tokens.num_tokens);
+  return mean;
+}
+
 }  // namespace
+
+RowDetails make_details(const Record& record, const TokenView& visual,
+                        std::vector<float> retrieval_vector) {
+  return {record.title,    distinct_lines(record.captions),
+          mean_of(visual), std::move(retrieval_vector),
+          record.context,  record.posted_at};
+}
+
+void FeatureTable::append_details(RowDetails details) {
+  if (details_.size() + 1 != num_rows()) {
+    throw Error(ErrorKind::kInternal, "details of row " + std::to_string(details_.size()) +
+                                          " in a table of " + std::to_string(num_rows()) + " rows");
+  }
+  details_.push_back(std::move(details));
+}
+
+const RowDetails& FeatureTable::details(std::size_t row) const {
+  if (!has_details()) {
+    throw Error(ErrorKind::kInternal, "the features were read without the rows' details");
+  }
+  return details_[row];
+}
 
 void FeatureTable::append(TokenView visual, TokenView text, std::optional<double> popularity) {
   check_dim("visual", visual, visual_dim_);

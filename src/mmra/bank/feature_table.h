@@ -4,9 +4,12 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "mmra/bank/record.h"
 #include "mmra/core/float16.h"
+#include "mmra/core/timestamp.h"
 
 namespace mmra::bank {
 
@@ -16,6 +19,26 @@ struct TokenView {
   int dim = 0;
   std::span<const Float16Bits> values;
 };
+
+/// What a reader of features asks for; what nobody asks for costs nothing.
+struct FeatureColumns {
+  bool tokens = true;
+  bool details = false;
+};
+
+/// What a row says beside its tokens, for models that look at more than those.
+struct RowDetails {
+  std::string title;                    ///< UTF-8; empty: none
+  std::string captions;                 ///< of its frames, each once, one a line
+  std::vector<float> visual_mean;       ///< mean of its visual tokens [d_v]; empty: no video
+  std::vector<float> retrieval_vector;  ///< [d_r], unit length, or zeros
+  Context context;
+  std::optional<Timestamp> posted_at;
+};
+
+/// `visual` are the row's visual tokens.
+[[nodiscard]] RowDetails make_details(const Record& record, const TokenView& visual,
+                                      std::vector<float> retrieval_vector);
 
 /// The features of many rows in memory, for batches: one arena a modality, no copy a row. Rows are
 /// numbered as they were appended. Immutable once filled, then thread-safe.
@@ -36,6 +59,11 @@ class FeatureTable {
   [[nodiscard]] float log2_popularity(std::size_t row) const { return log2_popularity_[row]; }
 
   void append(TokenView visual, TokenView text, std::optional<double> popularity);
+  /// Of the row that was appended last; either all rows have details or none.
+  void append_details(RowDetails details);
+  [[nodiscard]] bool has_details() const { return num_rows() > 0 && details_.size() == num_rows(); }
+  /// Throws Error{kInternal} where the table was filled without details.
+  [[nodiscard]] const RowDetails& details(std::size_t row) const;
   void reserve(std::size_t rows, std::size_t visual_values, std::size_t text_values);
 
  private:
@@ -55,6 +83,7 @@ class FeatureTable {
   std::vector<std::size_t> visual_begin_{0};
   std::vector<std::size_t> text_begin_{0};
   std::vector<float> log2_popularity_;
+  std::vector<RowDetails> details_;
 };
 
 }  // namespace mmra::bank

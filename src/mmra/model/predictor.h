@@ -3,14 +3,24 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "mmra/bank/feature_table.h"
 #include "mmra/core/progress.h"
+#include "mmra/retrieval/retrieval_policy.h"
 
 namespace mmra::model {
+
+/// For predictors that retrieve by themselves: who the queries are to the policy that decides what
+/// each of them may see.
+struct OwnRetrieval {
+  const bank::BankTable* table = nullptr;  ///< of the bank; its rows are those of Batch::memory
+  retrieval::RetrievalPolicy policy;
+  std::vector<retrieval::QueryIdentity> queries;  ///< [B]
+};
 
 /// A batch of queries with their retrieved instances, by reference into tables of features: nothing
 /// is copied per neighbour until the predictor gathers the distinct rows.
@@ -21,6 +31,14 @@ struct Batch {
   int k = 0;
   std::vector<std::int32_t> instance_rows;  ///< [B × k] rows of `memory`, -1: none
   std::vector<float> similarities;          ///< [B × k]
+  std::optional<OwnRetrieval> own_retrieval = std::nullopt;
+};
+
+/// What a prediction of a model that retrieves by itself rests on.
+struct UsedInstance {
+  std::size_t row = 0;  ///< of Batch::memory
+  double similarity = 0.0;
+  double weight = 0.0;
 };
 
 /// Anything that predicts log2 popularity from a query and its instances: the MMRA network, the
@@ -31,6 +49,13 @@ class Predictor {
   /// log2 popularity, [B]. The result for a query does not depend on the rest of the batch (but in
   /// the variants of neural baselines that repeat this fault of the authors' code).
   [[nodiscard]] virtual std::vector<float> predict(const Batch& batch) = 0;
+  /// Of a predictor that retrieves by itself: for each query its `k` most weighty instances, best
+  /// first, with weights that sum to 1 over those that are listed. Nothing of one that takes the
+  /// batch's.
+  [[nodiscard]] virtual std::optional<std::vector<std::vector<UsedInstance>>> used_instances(
+      const Batch& /*batch*/, int /*k*/) {
+    return std::nullopt;
+  }
   /// Writes config.json and the weights into `directory` (each file whole or not at all).
   virtual void save(const std::filesystem::path& directory) const = 0;
 };

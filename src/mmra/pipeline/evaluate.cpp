@@ -26,9 +26,9 @@ EvaluationReport evaluate_model(const std::filesystem::path& bank_directory,
       training::load_calibration(model_directory / "calibration.json");
   check_same_encoders(report.card,
                       bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)->info().schema);
-  const auto predictor =
-      system_of_model(report.card.model, model_directory).load(model_directory, num_threads);
-  const LoadedBank loaded = load_bank(bank_directory, progress);
+  const System& system = system_of_model(report.card.model, model_directory);
+  const auto predictor = system.load(model_directory, num_threads);
+  const LoadedBank loaded = load_bank(bank_directory, progress, system.feature_columns());
   const auto ruled = apply_rules(loaded, report.card.rules, num_threads, stop);
   const bank::BankTable& table = *ruled;
 

@@ -259,24 +259,6 @@ VideoIdentity identify_video(const fs::path& video, const std::optional<bank::Re
   return identity;
 }
 
-/// `columns`: those that the bank keeps as numbers.
-void add_clip_context(const media::ClipInfo& clip,
-                      const std::map<std::string, bank::ColumnType>& columns,
-                      bank::Context& context) {
-  const std::map<std::string, double> values = {{"duration_s", clip.duration_s},
-                                                {"width", clip.width},
-                                                {"height", clip.height},
-                                                {"frame_rate", clip.frame_rate},
-                                                {"has_audio", clip.has_audio ? 1.0 : 0.0}};
-  for (const auto& [name, value] : values) {
-    const bool known = name == "has_audio" || value > 0.0;  // zero: the file does not say
-    const auto column = columns.find(name);
-    if (known && column != columns.end() && column->second == bank::ColumnType::kNumber) {
-      context.emplace(name, value);  // what the manifest says stays
-    }
-  }
-}
-
 bool are_same(const HalfTokenMatrix& a, const HalfTokenMatrix& b) {
   return a.num_tokens == b.num_tokens && a.dim == b.dim && a.values == b.values;
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "mmra/bank/feature_table.h"
+#include "mmra/bank/load_feature_table.h"
 #include "mmra/core/error.h"
 #include "mmra/pipeline/feature_file.h"
 #include "mmra/pipeline/systems.h"
@@ -51,6 +52,15 @@ void require_own_tokens(const Query& query, const bank::BankSchema& schema) {
   if (foreign.text && !query.title.empty()) refuse("text", "--title");
 }
 
+bank::RowDetails details_of(const EncodedQuery& query, const bank::TokenView& visual) {
+  bank::Record record;
+  record.title = query.title;
+  record.captions = query.captions;
+  record.context = query.context;
+  record.posted_at = query.posted_at;
+  return bank::make_details(record, visual, query.features.retrieval_vector);
+}
+
 /// The features of the retrieved instances alone: k rows, not the whole bank.
 bank::FeatureTable instance_features(const bank::MemoryBank& bank, const bank::BankTable& table,
                                      const bank::BankSchema& schema,
@@ -73,6 +83,17 @@ bank::FeatureTable instance_features(const bank::MemoryBank& bank, const bank::B
   return features;
 }
 
+/// Makes the instances that a model chose by itself those of the batch.
+void show_used(const std::vector<model::UsedInstance>& used, model::Batch& batch) {
+  batch.instance_rows.assign(static_cast<std::size_t>(batch.k),
+                             retrieval::RetrievalResult::kNoInstance);
+  batch.similarities.assign(static_cast<std::size_t>(batch.k), 0.0F);
+  for (std::size_t j = 0; j < used.size(); ++j) {
+    batch.instance_rows[j] = static_cast<std::int32_t>(used[j].row);
+    batch.similarities[j] = static_cast<float>(used[j].similarity);
+  }
+}
+
 /// A query asked again with something taken away, all in one batch.
 class Explanation {
  public:
@@ -82,12 +103,23 @@ class Explanation {
       : asked_(asked), queries_(schema.visual_dim, schema.text_dim) {
     const bank::TokenView visual = view_of(query.visual_tokens);
     const bank::TokenView text = view_of(query.text_tokens);
-    queries_.append(visual, text, std::nullopt);
-    queries_.append({0, visual.dim, {}}, text, std::nullopt);
-    queries_.append(visual, {0, text.dim, {}}, std::nullopt);
+    bank::RowDetails details;
+    const bool has_details = asked.queries->has_details();
+    if (has_details) details = asked.queries->details(0);
+    const auto append = [&](const bank::TokenView& v, const bank::TokenView& t,
+                            const bank::RowDetails& d) {
+      queries_.append(v, t, std::nullopt);
+      if (has_details) queries_.append_details(d);
+    };
+    append(visual, text, details);
+    append({0, visual.dim, {}}, text, without_video(details));
+    append(visual, {0, text.dim, {}}, without_title(details));
     batch_.queries = &queries_;
     batch_.memory = asked.memory;
     batch_.k = asked.k;
+    if (asked.own_retrieval) {
+      batch_.own_retrieval = {asked.own_retrieval->table, asked.own_retrieval->policy, {}};
+    }
     if (visual.num_tokens > 0) add_part("video", kWithoutVisual, asked.instance_rows);
     if (text.num_tokens > 0) add_part("title", kWithoutText, asked.instance_rows);
     if (uses_instances) leave_out_instances();
@@ -113,7 +145,20 @@ class Explanation {
  private:
   enum : std::int32_t { kWhole, kWithoutVisual, kWithoutText };
 
-  std::size_t add(std::int32_t query, const std::vector<std::int32_t>& rows) {
+  static bank::RowDetails without_video(bank::RowDetails details) {
+    details.captions.clear();
+    details.visual_mean.clear();
+    return details;
+  }
+  static bank::RowDetails without_title(bank::RowDetails details) {
+    details.title.clear();
+    return details;
+  }
+
+  /// `identity`: to a model that retrieves by itself, which does not look at `rows`.
+  std::size_t add(std::int32_t query, const std::vector<std::int32_t>& rows,
+                  const retrieval::QueryIdentity& identity) {
+    if (batch_.own_retrieval) batch_.own_retrieval->queries.push_back(identity);
     batch_.query_rows.push_back(query);
     batch_.instance_rows.insert(batch_.instance_rows.end(), rows.begin(), rows.end());
     batch_.similarities.insert(batch_.similarities.end(), asked_.similarities.begin(),
@@ -121,19 +166,26 @@ class Explanation {
     return batch_.query_rows.size() - 1;
   }
   void add_part(const char* name, std::int32_t query, const std::vector<std::int32_t>& rows) {
-    parts_.emplace_back(name, add(query, rows));
+    parts_.emplace_back(name, add(query, rows, own_identity()));
+  }
+  [[nodiscard]] retrieval::QueryIdentity own_identity() const {
+    return asked_.own_retrieval ? asked_.own_retrieval->queries.at(0) : retrieval::QueryIdentity{};
   }
 
   void leave_out_instances() {
     const std::vector<std::int32_t>& rows = asked_.instance_rows;
     const std::vector<std::int32_t> none(rows.size(), retrieval::RetrievalResult::kNoInstance);
     if (rows == none) return;
-    add_part("retrieval", kWhole, none);
+    retrieval::QueryIdentity identity = own_identity();
+    identity.sees_nothing = true;
+    parts_.emplace_back("retrieval", add(kWhole, none, identity));
     for (std::size_t j = 0; j < rows.size(); ++j) {
       if (rows[j] == retrieval::RetrievalResult::kNoInstance) continue;
       std::vector<std::int32_t> others = rows;
       others[j] = retrieval::RetrievalResult::kNoInstance;
-      instances_.emplace_back(j, add(kWhole, others));
+      identity = own_identity();
+      identity.without_row = static_cast<std::size_t>(rows[j]);
+      instances_.emplace_back(j, add(kWhole, others, identity));
     }
   }
 
@@ -169,9 +221,18 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
       predictor_((check_same_encoders(card_, schema_),
                   load_beside(system_of_model(card_.model, model_directory), model_directory,
                               num_threads))),
-      encoders_(open_bank_encoders(bank_directory, schema_, precision)),
-      table_(bank_->table()),
-      sorted_popularity_(sorted_labels(*table_)) {}
+      encoders_(open_bank_encoders(bank_directory, schema_, precision)) {
+  const bank::FeatureColumns columns =
+      system_of_model(card_.model, model_directory).feature_columns();
+  if (columns.details) {
+    bank::LoadedFeatures loaded = bank::load_feature_table(*bank_, columns);
+    memory_ = std::move(loaded.features);
+    table_ = std::move(loaded.table);
+  } else {
+    table_ = bank_->table();
+  }
+  sorted_popularity_ = sorted_labels(*table_);
+}
 
 Prediction PredictionEngine::predict(const Query& query, const std::stop_token& stop) {
   require_own_tokens(query, schema_);
@@ -181,14 +242,23 @@ Prediction PredictionEngine::predict(const Query& query, const std::stop_token& 
       retrieval::RetrievalPolicy::deployed(), card_.rules.instances, num_threads_, stop);
 
   bank::FeatureTable queries(schema_.visual_dim, schema_.text_dim);
-  queries.append(view_of(encoded.features.visual_tokens), view_of(encoded.features.text_tokens),
-                 std::nullopt);
+  const bank::TokenView visual = view_of(encoded.features.visual_tokens);
   model::Batch batch;
-  const bank::FeatureTable memory =
-      instance_features(*bank_, *table_, schema_, retrieved, batch.instance_rows);
+  std::optional<bank::FeatureTable> instances;
+  if (memory_) {
+    // Without tokens, as the rows that it was trained on.
+    queries.append({0, schema_.visual_dim, {}}, {0, schema_.text_dim, {}}, std::nullopt);
+    queries.append_details(details_of(encoded, visual));
+    batch.instance_rows = retrieved.rows;
+    batch.own_retrieval = {
+        table_.get(), retrieval::RetrievalPolicy::deployed(), {encoded.identity}};
+  } else {
+    queries.append(visual, view_of(encoded.features.text_tokens), std::nullopt);
+    instances = instance_features(*bank_, *table_, schema_, retrieved, batch.instance_rows);
+  }
   batch.queries = &queries;
   batch.query_rows = {0};
-  batch.memory = &memory;
+  batch.memory = memory_ ? &*memory_ : &*instances;
   batch.k = card_.k;
   batch.similarities = retrieved.similarities;
 
@@ -204,8 +274,13 @@ Prediction PredictionEngine::predict(const Query& query, const std::stop_token& 
   prediction.percentile = percentile_of(sorted_popularity_, prediction.popularity);
   prediction.unit = schema_.popularity_unit;
   prediction.horizon = schema_.popularity_horizon;
-  prediction.instances =
-      describe_instances(*bank_, *table_, retrieved, similarity_scale_.value_or(1.0));
+  if (const auto used = predictor_.get()->used_instances(batch, card_.k)) {
+    prediction.instances = describe_instances(*bank_, *table_, used->at(0));
+    show_used(used->at(0), batch);
+  } else {
+    prediction.instances =
+        describe_instances(*bank_, *table_, retrieved, similarity_scale_.value_or(1.0));
+  }
   prediction.instances_used = similarity_scale_.has_value();
   if (!prediction.instances_used) {
     for (Instance& instance : prediction.instances) instance.weight = 0.0;

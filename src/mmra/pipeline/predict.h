@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "mmra/bank/feature_table.h"
 #include "mmra/bank/memory_bank.h"
 #include "mmra/encoders/encoder_set.h"
 #include "mmra/model/predictor.h"
@@ -68,6 +69,7 @@ class PredictionEngine {
   training::Calibration calibration_;
   std::shared_future<std::shared_ptr<model::Predictor>> predictor_;
   encoders::EncoderSet encoders_;
+  std::optional<bank::FeatureTable> memory_;  ///< of a model that looks at more than k instances
   std::shared_ptr<const bank::BankTable> table_;
   std::vector<double> sorted_popularity_;  ///< of the labelled records, ascending
 };

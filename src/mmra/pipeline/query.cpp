@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "mmra/bank/context_typer.h"
 #include "mmra/core/error.h"
 #include "mmra/media/jpeg.h"
 #include "mmra/media/sample_frames.h"
@@ -29,12 +30,77 @@ EncodedQuery stored_query(const bank::MemoryBank& bank, const bank::BankTable& t
   encoded.captions = record->captions;
   encoded.thumbnails = record->thumbnails;
   encoded.features = std::move(*features);
+  encoded.context = record->context;
+  encoded.posted_at = record->posted_at;
   encoded.identity.own_row = row;
   encoded.identity.as_of = query.as_of ? query.as_of : record->posted_at;
   return encoded;
 }
 
+Instance describe_instance(const bank::MemoryBank& bank, const bank::BankTable& table,
+                           std::size_t row, double similarity, double weight) {
+  Instance instance;
+  instance.id = table.id(row);
+  if (auto record = bank.find(instance.id)) {
+    instance.title = std::move(record->title);
+    instance.captions = std::move(record->captions);
+  }
+  instance.similarity = similarity;
+  instance.weight = weight;
+  instance.popularity = table.popularity(row).value_or(0.0);
+  return instance;
+}
+
+[[noreturn]] void refuse_context(const std::string& item, const std::string& why) {
+  throw Error(ErrorKind::kInvalidInput, "the context \"" + item + "\" " + why);
+}
+
 }  // namespace
+
+void add_clip_context(const media::ClipInfo& clip,
+                      const std::map<std::string, bank::ColumnType>& columns,
+                      bank::Context& context) {
+  const std::map<std::string, double> values = {{"duration_s", clip.duration_s},
+                                                {"width", clip.width},
+                                                {"height", clip.height},
+                                                {"frame_rate", clip.frame_rate},
+                                                {"has_audio", clip.has_audio ? 1.0 : 0.0}};
+  for (const auto& [name, value] : values) {
+    const bool known = name == "has_audio" || value > 0.0;  // zero: the file does not say
+    const auto column = columns.find(name);
+    if (known && column != columns.end() && column->second == bank::ColumnType::kNumber) {
+      context.emplace(name, value);  // what the manifest says stays
+    }
+  }
+}
+
+bank::Context parse_context(const std::vector<std::string>& items, const bank::BankSchema& schema) {
+  bank::Context context;
+  for (const std::string& item : items) {
+    const std::size_t equals = item.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      refuse_context(item, "is not of the form name=value");
+    }
+    const std::string name = item.substr(0, equals);
+    const std::string value = item.substr(equals + 1);
+    const auto column = schema.context_columns.find(name);
+    if (column == schema.context_columns.end()) {
+      refuse_context(item,
+                     "names a column that the bank does not have; `mmra bank info` lists them");
+    }
+    if (value.empty()) continue;  // not known, as an empty cell of a manifest
+    bank::ContextValue typed = value;
+    if (column->second == bank::ColumnType::kNumber) {
+      const auto number = bank::parse_number(value);
+      if (!number) refuse_context(item, "must be a number, as the bank's column is");
+      typed = *number;
+    }
+    if (!context.emplace(name, std::move(typed)).second) {
+      refuse_context(item, "gives this column again; give it once");
+    }
+  }
+  return context;
+}
 
 DecodedClip decode_clip(const std::filesystem::path& video, const encoders::EncoderTraits& traits,
                         int num_frames, int decoder_threads, const std::stop_token& stop) {
@@ -83,8 +149,13 @@ EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& t
   encoded.thumbnails = std::move(clip.thumbnails);
   encoded.clip = std::move(clip.clip);
   encoded.warning = std::move(clip.warning);
+  encoded.context = query.context;
+  if (!query.video.empty()) {
+    add_clip_context(encoded.clip, schema.context_columns, encoded.context);
+  }
+  encoded.posted_at = query.posted_at;
   encoded.identity.own_row = table.row_of(query.own_id);
-  encoded.identity.as_of = query.as_of;
+  encoded.identity.as_of = query.as_of ? query.as_of : query.posted_at;
   return encoded;
 }
 
@@ -111,17 +182,18 @@ std::vector<Instance> describe_instances(const bank::MemoryBank& bank, const ban
   std::vector<Instance> instances;
   for (std::size_t j = 0; j < result.rows.size(); ++j) {
     if (result.rows[j] == retrieval::RetrievalResult::kNoInstance) break;
-    const auto row = static_cast<std::size_t>(result.rows[j]);
-    Instance instance;
-    instance.id = table.id(row);
-    if (auto record = bank.find(instance.id)) {
-      instance.title = std::move(record->title);
-      instance.captions = std::move(record->captions);
-    }
-    instance.similarity = result.similarities[j];
-    instance.weight = weights[j];
-    instance.popularity = table.popularity(row).value_or(0.0);
-    instances.push_back(std::move(instance));
+    instances.push_back(describe_instance(bank, table, static_cast<std::size_t>(result.rows[j]),
+                                          result.similarities[j], weights[j]));
+  }
+  return instances;
+}
+
+std::vector<Instance> describe_instances(const bank::MemoryBank& bank, const bank::BankTable& table,
+                                         const std::vector<model::UsedInstance>& used) {
+  std::vector<Instance> instances;
+  for (const model::UsedInstance& instance : used) {
+    instances.push_back(
+        describe_instance(bank, table, instance.row, instance.similarity, instance.weight));
   }
   return instances;
 }

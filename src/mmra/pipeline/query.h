@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -11,6 +12,7 @@
 #include "mmra/bank/record.h"
 #include "mmra/encoders/encoder_set.h"
 #include "mmra/media/clip.h"
+#include "mmra/model/predictor.h"
 #include "mmra/retrieval/exact_search.h"
 
 namespace mmra::pipeline {
@@ -23,8 +25,11 @@ struct Query {
   /// Where the bank happens to have the title or clip asked about under this id: never its
   /// instance.
   std::string own_id;
-  /// Only records posted strictly before it are seen; a stored record's own time where not given.
+  /// Only records posted strictly before it are seen; the clip's own time where not given.
   std::optional<Timestamp> as_of;
+  /// What is known of a clip that is not in the bank; a stored record has its own.
+  std::optional<Timestamp> posted_at;
+  bank::Context context;
 };
 
 /// A query ready for retrieval and prediction.
@@ -35,8 +40,21 @@ struct EncodedQuery {
   std::vector<std::vector<std::uint8_t>> thumbnails;  ///< JPEG, one a frame; empty without a clip
   media::ClipInfo clip;                               ///< zeros without a clip
   std::optional<std::string> warning;                 ///< the clip is truncated or damaged
+  bank::Context context;  ///< what was given, and what the clip itself says
+  std::optional<Timestamp> posted_at;
   retrieval::QueryIdentity identity;
 };
+
+/// Adds what a clip's file says (duration_s, width, height, frame_rate, has_audio) to the context,
+/// where `columns` has it as a number and nothing is there yet.
+void add_clip_context(const media::ClipInfo& clip,
+                      const std::map<std::string, bank::ColumnType>& columns,
+                      bank::Context& context);
+
+/// "name=value" of each item, typed as the bank's columns are. Throws Error{kInvalidInput} naming
+/// the item: not of this form, no such column, no number where the column has numbers, or twice.
+[[nodiscard]] bank::Context parse_context(const std::vector<std::string>& items,
+                                          const bank::BankSchema& schema);
 
 /// A clip's frames as the encoders want them, and what people see of it.
 struct DecodedClip {
@@ -88,6 +106,11 @@ struct SearchResult {
                                        const Query& query, int k, int num_threads,
                                        const std::stop_token& stop,
                                        encoders::Precision precision = encoders::Precision::kAuto);
+
+/// Looks up what people read about instances that a predictor chose and weighed by itself.
+[[nodiscard]] std::vector<Instance> describe_instances(
+    const bank::MemoryBank& bank, const bank::BankTable& table,
+    const std::vector<model::UsedInstance>& used);
 
 /// Looks up what people read about the instances of one query (`result` has one), with their
 /// weights softmax(similarity_scale · similarity).

@@ -10,6 +10,7 @@
 #include "mmra/model/mmra_config.h"
 #include "mmra/model/neural_library.h"
 #include "mmra/pipeline/train.h"
+#include "mmra/plus/plus_predictor.h"
 
 namespace mmra::pipeline {
 namespace {
@@ -127,6 +128,72 @@ class Baseline final : public System {
   std::string_view summary_;
 };
 
+/// The columns that `use` names, typed as the bank has them; "name:category" takes numbers (of
+/// creators, say) for names.
+std::vector<plus::UsedColumn> used_columns(const std::vector<std::string>& use,
+                                           const bank::BankSchema& schema) {
+  constexpr std::string_view kAsCategory = ":category";
+  std::vector<plus::UsedColumn> columns;
+  for (const std::string& item : use) {
+    std::string name = item;
+    const bool as_category = name.ends_with(kAsCategory) && !schema.context_columns.contains(name);
+    if (as_category) name.resize(name.size() - kAsCategory.size());
+    const auto column = schema.context_columns.find(name);
+    if (column == schema.context_columns.end()) {
+      std::string names;
+      for (const auto& [known, type] : schema.context_columns) {
+        names += (names.empty() ? "" : ", ") + known;
+      }
+      throw Error(
+          ErrorKind::kInvalidInput,
+          "the bank has no context column \"" + name + "\" to use; it has " +
+              (names.empty() ? "none (further columns of the manifest become context)" : names));
+    }
+    columns.push_back({name, as_category ? bank::ColumnType::kCategory : column->second});
+  }
+  return columns;
+}
+
+class MmraPlus final : public System {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "mmra-plus"; }
+  [[nodiscard]] std::string_view summary() const override {
+    return "ours, not the paper's: fused retrieval, words and context, put together by trees";
+  }
+  [[nodiscard]] bank::FeatureColumns feature_columns() const override {
+    return {/*tokens=*/false, /*details=*/true};
+  }
+  void take_from_bank(TrainRequest& request, const bank::BankSchema& schema,
+                      const std::vector<float>& /*train_labels*/) const override {
+    request.plus.retrieval_dim = schema.retrieval_dim;
+    request.plus.visual_dim = schema.visual_dim;
+    request.plus.columns = used_columns(request.use, schema);
+  }
+  [[nodiscard]] int num_instances(const TrainRequest& request) const override {
+    return request.plus.k;
+  }
+  [[nodiscard]] std::uint64_t seed(const TrainRequest& request) const override {
+    return request.plus.seed;
+  }
+  [[nodiscard]] std::string config_text(const TrainRequest& request) const override {
+    return plus::config_to_json(request.plus);
+  }
+  [[nodiscard]] Learner make(const TrainRequest& request) const override {
+    return std::make_unique<plus::PlusPredictor>(request.plus, request.num_threads);
+  }
+  [[nodiscard]] std::unique_ptr<model::Predictor> load(const std::filesystem::path& directory,
+                                                       int num_threads) const override {
+    return std::make_unique<plus::PlusPredictor>(plus::load_config(directory / kConfigFile),
+                                                 directory, num_threads);
+  }
+  [[nodiscard]] std::optional<double> similarity_scale(
+      const std::filesystem::path& directory) const override {
+    const plus::PlusConfig config = plus::load_config(directory / kConfigFile);
+    if (!config.parts.neighbours && !config.parts.kernel) return std::nullopt;
+    return plus::kNeighbourScale;
+  }
+};
+
 class NeuralBaselineSystem final : public System {
  public:
   NeuralBaselineSystem(model::NeuralBaseline kind, std::string_view summary)
@@ -191,6 +258,7 @@ const System* find(std::string_view name) {
 std::span<const System* const> all_systems() {
   using baselines::Kind;
   static const Mmra kMmra;
+  static const MmraPlus kPlus;
   static const Baseline kSvr(Kind::kSvr, "support vectors with an RBF kernel (libsvm)");
   static const Baseline kHyfea(Kind::kHyfea, "gradient-boosted trees (XGBoost)");
   using model::NeuralBaseline;
@@ -207,8 +275,9 @@ std::span<const System* const> all_systems() {
   static const Baseline kRidge(Kind::kRidge, "a linear model of the same features");
   static const Baseline kKnn(Kind::kKnn, "the weighted mean of the k instances' labels");
   static const Baseline kMean(Kind::kMean, "the mean of the train labels");
-  static const std::array<const System*, 11> kSystems = {
-      &kMmra, &kSvr, &kHyfea, &kClstm, &kTmall, &kMassl, &kCban, &kHmmved, &kRidge, &kKnn, &kMean};
+  static const std::array<const System*, 12> kSystems = {&kMmra,   &kPlus,  &kSvr,   &kHyfea,
+                                                         &kClstm,  &kTmall, &kMassl, &kCban,
+                                                         &kHmmved, &kRidge, &kKnn,   &kMean};
   return kSystems;
 }
 

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "mmra/bank/feature_table.h"
 #include "mmra/bank/memory_bank.h"
 #include "mmra/model/predictor.h"
 
@@ -39,6 +40,9 @@ class System {
   /// Fills in what the bank decides: dimensions and the statistics of the train labels (log2).
   virtual void take_from_bank(TrainRequest& request, const bank::BankSchema& schema,
                               const std::vector<float>& train_labels) const = 0;
+  /// What of the bank's records it looks at. With details it retrieves by itself from the whole
+  /// bank, not from the k instances alone.
+  [[nodiscard]] virtual bank::FeatureColumns feature_columns() const { return {}; }
   [[nodiscard]] virtual int num_instances(const TrainRequest& request) const = 0;
   [[nodiscard]] virtual std::uint64_t seed(const TrainRequest& request) const = 0;
   /// Whether `make` gives an IterativePredictor: settings of epochs are for it.

@@ -40,8 +40,10 @@ void select(const training::Examples& from, const std::vector<std::size_t>& indi
             training::Examples& to) {
   const auto k = static_cast<std::size_t>(from.instances.k);
   to.instances.k = from.instances.k;
+  to.own_retrieval = {from.own_retrieval->table, from.own_retrieval->policy, {}};
   for (const std::size_t i : indices) {
     to.rows.push_back(from.rows[i]);
+    to.own_retrieval->queries.push_back(from.own_retrieval->queries[i]);
     const auto begin = static_cast<std::ptrdiff_t>(i * k);
     const auto end = static_cast<std::ptrdiff_t>((i + 1) * k);
     to.instances.rows.insert(to.instances.rows.end(), from.instances.rows.begin() + begin,
@@ -187,7 +189,7 @@ Rows retrieve_for_training(const bank::FeatureTable& features, const bank::BankT
 
 model::LabelledBatch whole(const bank::FeatureTable& features, const training::Examples& examples) {
   return {{&features, examples.rows, &features, examples.instances.k, examples.instances.rows,
-           examples.instances.similarities},
+           examples.instances.similarities, examples.own_retrieval},
           labels_of(features, examples.rows)};
 }
 
@@ -278,7 +280,7 @@ void save_model(const model::Predictor& predictor, const TrainRequest& request,
 TrainSummary train_model(const TrainRequest& request, ProgressSink& progress) {
   const auto started = std::chrono::steady_clock::now();
   const System& system = find_system(request.model);
-  const LoadedBank loaded = load_bank(request.bank_directory, progress);
+  const LoadedBank loaded = load_bank(request.bank_directory, progress, system.feature_columns());
   TrainRequest run = request;
   const auto table = apply_rules(loaded, run.rules, run.num_threads, run.stop);
   std::vector<std::int32_t> train_rows = labelled_rows(*table, bank::Split::kTrain);

@@ -13,6 +13,7 @@
 #include "mmra/model/mmra_config.h"
 #include "mmra/model/neural_baseline_config.h"
 #include "mmra/pipeline/model_directory.h"
+#include "mmra/plus/plus_config.h"
 #include "mmra/training/calibration.h"
 #include "mmra/training/trainer.h"
 
@@ -27,6 +28,10 @@ struct TrainRequest {
   model::MmraConfig config;                     ///< mmra
   model::NeuralBaselineConfig neural_baseline;  ///< clstm, tmall, massl, cban, hmmved
   baselines::BaselineConfig baseline;  ///< svr, hyfea, ridge, knn, mean; its kind follows `model`
+  plus::PlusConfig plus;               ///< mmra-plus
+  /// mmra-plus: context columns of the bank that it looks at; "name:category" for numbers that are
+  /// names.
+  std::vector<std::string> use;
   RowRules rules;
   int max_epochs = 0;  ///< this and the next two: of what learns in epochs
   int batch_size = 0;

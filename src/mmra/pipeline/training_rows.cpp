@@ -79,10 +79,11 @@ retrieval::RetrievalPolicy policy_of(Protocol protocol) {
 
 }  // namespace
 
-LoadedBank load_bank(const std::filesystem::path& directory, ProgressSink& progress) {
+LoadedBank load_bank(const std::filesystem::path& directory, ProgressSink& progress,
+                     const bank::FeatureColumns& columns) {
   const auto bank = bank::open_bank(directory, bank::OpenMode::kReadOnly);
   progress.begin("loading features", std::nullopt);
-  bank::LoadedFeatures loaded = bank::load_feature_table(*bank);
+  bank::LoadedFeatures loaded = bank::load_feature_table(*bank, columns);
   progress.end();
   return {directory, bank->info(), std::move(loaded.table), std::move(loaded.features)};
 }
@@ -157,6 +158,7 @@ training::Examples retrieve_for_rows(const bank::BankTable& table, std::vector<s
   examples.instances = retrieval::retrieve(table, vectors, identities, k, policy_of(rules.protocol),
                                            rules.instances, num_threads, stop);
   examples.rows = std::move(rows);
+  examples.own_retrieval = {&table, policy_of(rules.protocol), std::move(identities)};
   return examples;
 }
 

@@ -23,7 +23,8 @@ struct LoadedBank {
   bank::FeatureTable features;
 };
 
-[[nodiscard]] LoadedBank load_bank(const std::filesystem::path& directory, ProgressSink& progress);
+[[nodiscard]] LoadedBank load_bank(const std::filesystem::path& directory, ProgressSink& progress,
+                                   const bank::FeatureColumns& columns = {});
 
 /// [rows] what the titles are compared by (near_duplicates.h), read from the bank.
 [[nodiscard]] std::vector<std::u32string> read_title_keys(const LoadedBank& loaded);

@@ -1,6 +1,13 @@
 #include "mmra/retrieval/retrieval_policy.h"
 
 namespace mmra::retrieval {
+namespace {
+
+bool share_fold(const std::vector<std::int32_t>& folds, std::size_t a, std::size_t b) {
+  return folds[a] >= 0 && folds[a] == folds[b];
+}
+
+}  // namespace
 
 std::string_view name_of(Choice choice) noexcept {
   return choice == Choice::kRandom ? "random" : "similar";
@@ -15,7 +22,13 @@ std::optional<Choice> parse_choice(std::string_view name) noexcept {
 
 bool admits(const RetrievalPolicy& policy, const QueryIdentity& query, const bank::BankTable& table,
             std::size_t candidate_row) {
+  if (query.sees_nothing) return false;
   if (query.own_row && *query.own_row == candidate_row) return false;
+  if (query.without_row && *query.without_row == candidate_row) return false;
+  if (policy.folds != nullptr && query.own_row &&
+      share_fold(*policy.folds, *query.own_row, candidate_row)) {
+    return false;
+  }
   if (!policy.splits.contains(table.split(candidate_row))) return false;
   if (policy.labelled_only && !table.popularity(candidate_row)) return false;
   if (query.as_of) {

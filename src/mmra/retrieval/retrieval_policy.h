@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "mmra/bank/memory_bank.h"
 
@@ -34,10 +35,13 @@ enum class Choice {
 /// What may be retrieved, decided here and nowhere else: in training, evaluation, prediction,
 /// search and serving alike. A candidate must carry a label, be in an allowed split, not be the
 /// query itself, and, where the query has a time, have been posted strictly before it (candidates
-/// without a time are then left out).
+/// without a time are then left out). With `folds`, what is in the query's own fold is left out
+/// too.
 struct RetrievalPolicy {
   SplitSet splits = SplitSet::all();
   bool labelled_only = true;
+  /// Of every row of the table, -1: in none. Not owned.
+  const std::vector<std::int32_t>* folds = nullptr;
 
   /// Training items and everything that is evaluated retrieve from train.
   static RetrievalPolicy honest_training() {
@@ -46,6 +50,11 @@ struct RetrievalPolicy {
   /// The authors' protocol: train and validation for all three splits.
   static RetrievalPolicy authors_training() {
     return {SplitSet::only(bank::Split::kTrain).with(bank::Split::kValid), /*labelled_only=*/true};
+  }
+  /// The same policy out of fold: for a model that learns from what rows retrieved, and must not
+  /// see a label again in what the row's neighbours retrieved.
+  [[nodiscard]] RetrievalPolicy out_of_fold(const std::vector<std::int32_t>& fold_of_row) const {
+    return {splits, labelled_only, &fold_of_row};
   }
   /// predict, search and serve: every labelled record but the query.
   static RetrievalPolicy deployed() { return {}; }
@@ -56,6 +65,9 @@ struct RetrievalPolicy {
 struct QueryIdentity {
   std::optional<std::size_t> own_row;
   std::optional<Timestamp> as_of;
+  // For what a prediction would be otherwise:
+  std::optional<std::size_t> without_row = {};  ///< not admitted either
+  bool sees_nothing = false;                    ///< no row is admitted
 };
 
 [[nodiscard]] bool admits(const RetrievalPolicy& policy, const QueryIdentity& query,

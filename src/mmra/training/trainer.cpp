@@ -72,6 +72,12 @@ model::Batch make_batch(const bank::FeatureTable& queries, const bank::FeatureTa
   batch.memory = &memory;
   batch.k = examples.instances.k;
   const auto k = static_cast<std::size_t>(std::max(0, batch.k));
+  if (examples.own_retrieval) {
+    batch.own_retrieval = {examples.own_retrieval->table, examples.own_retrieval->policy, {}};
+    for (const std::size_t i : indices) {
+      batch.own_retrieval->queries.push_back(examples.own_retrieval->queries[i]);
+    }
+  }
   for (const std::size_t i : indices) {
     batch.query_rows.push_back(examples.rows[i]);
     const auto first = static_cast<std::ptrdiff_t>(i * k);

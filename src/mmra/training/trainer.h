@@ -18,6 +18,8 @@ namespace mmra::training {
 struct Examples {
   std::vector<std::int32_t> rows;
   retrieval::RetrievalResult instances;
+  /// For predictors that retrieve by themselves; `queries` [rows] where it is there.
+  std::optional<model::OwnRetrieval> own_retrieval;
 };
 
 struct TrainingData {

@@ -1,0 +1,228 @@
+#include "mmra/plus/kernel_ridge.h"
+
+#include <dnnl.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "mmra/core/error.h"
+#include "mmra/core/threads.h"
+
+namespace mmra::plus {
+namespace {
+
+constexpr std::size_t kRowsAtATime = 16;    // of the kernel, while it is made
+constexpr std::size_t kProductRows = 1024;  // of the kernel, in a matrix product
+
+/// A matrix [n × width], row-major: a column for each fold and the last for all rows.
+using Columns = std::vector<float>;
+
+class Solver {
+ public:
+  Solver(const SimilarityIndex& index, std::span<const float> targets,
+         std::span<const std::int32_t> folds, int num_folds, const RidgeSettings& settings,
+         int num_threads, const std::stop_token& stop)
+      : n_(index.num_rows()),
+        width_(static_cast<std::size_t>(num_folds) + 1),
+        settings_(settings),
+        lambda_(static_cast<float>(settings.lambda)),
+        folds_(folds),
+        num_threads_(num_threads),
+        stop_(stop) {
+    make_kernel(index);
+    set_right_side(targets);
+  }
+
+  KernelRidgeFit run(ProgressSink& progress) {
+    KernelRidgeFit fit;
+    fit.num_iterations = solve(progress);
+    const Columns values = multiply(x_);
+    for (std::size_t i = 0; i < n_; ++i) {
+      const auto fold = static_cast<std::size_t>(folds_[i]);
+      fit.out_of_fold.push_back(static_cast<float>(values[i * width_ + fold] + means_[fold]));
+      fit.ridge.coefficients.push_back(x_[i * width_ + width_ - 1]);
+    }
+    fit.ridge.mean = means_.back();
+    return fit;
+  }
+
+ private:
+  /// 0 where row i does not belong to the rows of column j.
+  [[nodiscard]] float mask(std::size_t i, std::size_t j) const {
+    return static_cast<std::size_t>(folds_[i]) == j ? 0.0F : 1.0F;
+  }
+
+  void make_kernel(const SimilarityIndex& index) {
+    kernel_.reset(new (std::nothrow) float[n_ * n_]);
+    if (!kernel_) {
+      throw Error(ErrorKind::kInvalidInput,
+                  "the kernel of " + std::to_string(n_) + " train rows needs " +
+                      std::to_string(n_ * n_ * sizeof(float) >> 20U) +
+                      " MiB of memory, which there is not; train on fewer rows, or another model");
+    }
+    parallel_for(n_, kRowsAtATime, num_threads_, [&](std::size_t begin, std::size_t end) {
+      if (stop_.stop_requested()) throw Interrupted();
+      std::vector<float> similarities;
+      index.compare(index.rows(), begin, end - begin, similarities);
+      std::copy(similarities.begin(), similarities.end(), kernel_.get() + begin * n_);
+    });
+  }
+
+  void set_right_side(std::span<const float> targets) {
+    for (std::size_t j = 0; j < width_; ++j) {
+      double sum = 0.0;
+      double count = 0.0;
+      for (std::size_t i = 0; i < n_; ++i) {
+        sum += mask(i, j) * targets[i];
+        count += mask(i, j);
+      }
+      means_.push_back(count > 0.0 ? sum / count : 0.0);
+    }
+    right_.resize(n_ * width_);
+    for (std::size_t i = 0; i < n_; ++i) {
+      for (std::size_t j = 0; j < width_; ++j) {
+        right_[i * width_ + j] = mask(i, j) * static_cast<float>(targets[i] - means_[j]);
+      }
+    }
+  }
+
+  /// K · columns.
+  [[nodiscard]] Columns multiply(const Columns& columns) const {
+    Columns product(columns.size());
+    parallel_for(n_, kProductRows, num_threads_, [&](std::size_t begin, std::size_t end) {
+      if (stop_.stop_requested()) throw Interrupted();
+      omp_set_num_threads(1);  // each of our threads multiplies by itself
+      const auto rows = static_cast<dnnl_dim_t>(end - begin);
+      const auto width = static_cast<dnnl_dim_t>(width_);
+      const auto n = static_cast<dnnl_dim_t>(n_);
+      const dnnl_status_t status =
+          dnnl_sgemm('N', 'N', rows, width, n, 1.0F, kernel_.get() + begin * n_, n, columns.data(),
+                     width, 0.0F, product.data() + begin * width_, width);
+      if (status != dnnl_success) {
+        throw Error(ErrorKind::kInternal,
+                    "oneDNN's matrix product failed with status " + std::to_string(status));
+      }
+    });
+    return product;
+  }
+
+  /// m ∘ K columns + λ columns; the columns are masked already.
+  [[nodiscard]] Columns apply(const Columns& columns) const {
+    Columns result = multiply(columns);
+    for (std::size_t i = 0; i < n_; ++i) {
+      for (std::size_t j = 0; j < width_; ++j) {
+        const std::size_t at = i * width_ + j;
+        result[at] = mask(i, j) * result[at] + lambda_ * columns[at];
+      }
+    }
+    return result;
+  }
+
+  [[nodiscard]] std::vector<double> dots(const Columns& a, const Columns& b) const {
+    std::vector<double> sums(width_);
+    for (std::size_t i = 0; i < n_; ++i) {
+      for (std::size_t j = 0; j < width_; ++j) {
+        sums[j] += static_cast<double>(a[i * width_ + j]) * b[i * width_ + j];
+      }
+    }
+    return sums;
+  }
+
+  /// to += factor_j · from, column by column.
+  void add(const Columns& from, const std::vector<double>& factors, double sign,
+           Columns& to) const {
+    for (std::size_t i = 0; i < n_; ++i) {
+      for (std::size_t j = 0; j < width_; ++j) {
+        to[i * width_ + j] += static_cast<float>(sign * factors[j] * from[i * width_ + j]);
+      }
+    }
+  }
+
+  [[nodiscard]] std::vector<double> ratios(const std::vector<double>& above,
+                                           const std::vector<double>& below) const {
+    std::vector<double> result(width_);
+    for (std::size_t j = 0; j < width_; ++j) {
+      result[j] = below[j] > 0.0 ? above[j] / below[j] : 0.0;
+    }
+    return result;
+  }
+
+  /// Each column stops by itself, so that what a fold's column becomes depends on its rows alone.
+  int solve(ProgressSink& progress) {
+    x_.assign(n_ * width_, 0.0F);
+    Columns residual = right_;
+    Columns direction = residual;
+    const std::vector<double> start = dots(residual, residual);
+    std::vector<double> squares = start;
+    progress.begin("fitting the kernel ridge", std::nullopt);
+    int iteration = 0;
+    while (iteration < settings_.max_iterations && !all_solved(squares, start)) {
+      ++iteration;
+      const Columns image = apply(direction);
+      std::vector<double> step = ratios(squares, dots(direction, image));
+      for (std::size_t j = 0; j < width_; ++j) {
+        if (is_solved(squares[j], start[j])) step[j] = 0.0;
+      }
+      add(direction, step, 1.0, x_);
+      add(image, step, -1.0, residual);
+      const std::vector<double> next = dots(residual, residual);
+      const std::vector<double> keep = ratios(next, squares);
+      for (std::size_t i = 0; i < n_; ++i) {
+        for (std::size_t j = 0; j < width_; ++j) {
+          const std::size_t at = i * width_ + j;
+          direction[at] = residual[at] + static_cast<float>(keep[j]) * direction[at];
+        }
+      }
+      squares = next;
+      progress.advance(1);
+    }
+    progress.end();
+    return iteration;
+  }
+
+  [[nodiscard]] bool is_solved(double squares, double start) const {
+    return squares <= settings_.tolerance * settings_.tolerance * start;
+  }
+  [[nodiscard]] bool all_solved(const std::vector<double>& squares,
+                                const std::vector<double>& start) const {
+    for (std::size_t j = 0; j < width_; ++j) {
+      if (!is_solved(squares[j], start[j])) return false;
+    }
+    return true;
+  }
+
+  std::size_t n_;
+  std::size_t width_;
+  RidgeSettings settings_;
+  float lambda_;
+  std::span<const std::int32_t> folds_;
+  int num_threads_;
+  std::stop_token stop_;
+  std::unique_ptr<float[]> kernel_;
+  std::vector<double> means_;
+  Columns right_;
+  Columns x_;
+};
+
+}  // namespace
+
+float KernelRidge::predict(std::span<const float> similarities) const {
+  double sum = mean;
+  for (std::size_t i = 0; i < similarities.size(); ++i) {
+    sum += static_cast<double>(coefficients[i]) * similarities[i];
+  }
+  return static_cast<float>(sum);
+}
+
+KernelRidgeFit fit_kernel_ridge(const SimilarityIndex& index, std::span<const float> targets,
+                                std::span<const std::int32_t> folds, int num_folds,
+                                const RidgeSettings& settings, int num_threads,
+                                const std::stop_token& stop, ProgressSink& progress) {
+  return Solver(index, targets, folds, num_folds, settings, num_threads, stop).run(progress);
+}
+
+}  // namespace mmra::plus

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace mmra::plus {
+
+/// A term is known by its hash alone (XXH3-64 of its code points): of 10⁶ terms two share a hash
+/// with a chance of 3·10⁻⁸.
+using TermHash = std::uint64_t;
+
+struct TermCount {
+  TermHash hash = 0;
+  std::uint32_t count = 0;
+  friend bool operator==(const TermCount&, const TermCount&) = default;
+};
+
+/// Terms and how often they occur, sorted by hash, so that nothing depends on a container's order.
+using TermCounts = std::vector<TermCount>;
+
+/// What the lexical space and the key statistics see of a clip's texts.
+struct TitleTerms {
+  TermCounts words;  ///< words and pairs of neighbouring words
+  TermCounts
+      characters;  ///< 2 to 5 characters of each run without spaces, a space before and after
+  // Each once, sorted.
+  std::vector<TermHash> hashtag_keys;
+  std::vector<TermHash> word_keys;
+  std::vector<TermHash> pair_keys;
+
+  [[nodiscard]] bool empty() const { return words.empty() && characters.empty(); }
+};
+
+/// Words are text::split_words'. A hashtag is the word behind "#"; where a space follows the "#",
+/// everything up to the next one, without what is no word ("# sea shanty # boat": two). Captions
+/// have no hashtags; no pair spans two texts. Any bytes. Linear.
+[[nodiscard]] TitleTerms extract_terms(std::string_view title, std::string_view captions);
+
+/// Of a context value, in the space of keys.
+[[nodiscard]] TermHash hash_key(std::string_view value);
+
+}  // namespace mmra::plus
