@@ -119,8 +119,11 @@ NeuralBaselineConfig default_config(NeuralBaseline kind, Variant variant) {
     config.smoothness = 0.03;
     config.disagreement = 1000.0;
   }
-  // With the authors' 0.05 its decoder learns nothing but the mean: z carries too little.
-  if (kind == NeuralBaseline::kMassl) config.kld_weight = 0.005;
+  if (kind == NeuralBaseline::kMassl) {
+    // With the authors' 0.05 its decoder learns nothing but the mean: z carries too little.
+    config.kld_weight = 0.0005;
+    config.learning_rate = 1e-3;
+  }
   return config;
 }
 
