@@ -233,9 +233,12 @@ TEST_F(CalibrationFile, NeedsEverySignalOfTheScale) {
       json["scale"][name][key] = "1";
       expect_refused(json);
     }
-    json = good();
-    json["scale"][name]["deviation"] = 0.0;
-    expect_refused(json);
+    for (const auto& [key, value] :
+         {std::pair{"deviation", 0.0}, {"deviation", -1.0}, {"mean", 1e300}, {"weight", -1e300}}) {
+      json = good();
+      json["scale"][name][key] = value;
+      expect_refused(json);
+    }
   }
 }
 

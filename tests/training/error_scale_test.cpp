@@ -128,13 +128,37 @@ TEST(ErrorScale, StaysBetweenItsBoundsAndIgnoresWhatNeverVaried) {
   extreme[kPrediction] = 5.0;
   extreme[kSquared] = 26.0;
   extreme[kSpread] = 1e6;
-  EXPECT_EQ(scale(extreme), ErrorScale::kHighest);
+  const double far = scale(extreme);
+  EXPECT_LE(far, ErrorScale::kHighest);
+  EXPECT_GT(far, 1.5);
+  extreme[kSpread] = 1e9;
+  EXPECT_EQ(scale(extreme), far) << "beyond the edge all is alike";
   extreme[kSpread] = -1e6;
   EXPECT_EQ(scale(extreme), ErrorScale::kLowest);
   ErrorSignals usual = made.signals[0];
   const double before = scale(usual);
   usual[kNoVisual] = 1.0;  // no row was without visual tokens
   EXPECT_NEAR(scale(usual), before, 1e-12);
+}
+
+TEST(ErrorScale, AFlagOfAFewRowsSaysNothing) {
+  for (const std::size_t num_flagged : {std::size_t{2}, std::size_t{100}}) {
+    Made made = make(500, 0.0);
+    for (std::size_t i = 0; i < made.signals.size(); ++i) {
+      made.signals[i][kNoVisual] = i < num_flagged ? 0.0 : 1.0;
+      if (i < num_flagged) made.targets[i] = made.predictions[i] + 5.0F;
+    }
+    const ErrorScale scale = fit_error_scale(made.signals, made.predictions, made.targets);
+    ErrorSignals with = made.signals[200];
+    ErrorSignals without = with;
+    with[kNoVisual] = 0.0;
+    without[kNoVisual] = 1.0;
+    if (num_flagged == 2) {
+      EXPECT_NEAR(scale(with), scale(without), 1e-12);
+    } else {
+      EXPECT_GT(scale(with), 2.0 * scale(without));
+    }
+  }
 }
 
 TEST(ErrorScale, RefusesRowsThatDoNotFit) {

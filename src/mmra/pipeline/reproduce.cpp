@@ -500,7 +500,12 @@ ReproduceReport reproduce(const ReproduceRequest& request, ProgressSink& progres
 
   std::vector<const PlannedRun*> finished;
   for (const PlannedRun& run : runs) {
-    if (run.is_finished()) finished.push_back(&run);
+    if (!run.is_finished()) continue;
+    finished.push_back(&run);
+    // What is damaged is found before the test split is read.
+    (void)read_valid(run.model);
+    (void)read_curve(run.model);
+    (void)load_cost(run.beside(".cost.json"));
   }
   std::vector<EvaluationReport> evaluations = evaluate_runs(request, finished, progress);
   if (evaluations.empty()) {

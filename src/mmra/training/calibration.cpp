@@ -44,7 +44,7 @@ ErrorScale parse_scale(const Json& json) {
   return scale;
 }
 
-Calibration parse(const std::string& text, const std::string& origin) {
+Calibration parse(std::string_view text, const std::string& origin) {
   const Json json = Json::parse(text);
   const int version = json.at("format_version").get<int>();
   if (version < 1 || version > kFormatVersion) {
@@ -69,8 +69,13 @@ bool is_in_range(const Calibration& calibration) {
     return false;
   }
   if (!calibration.scale) return true;
-  return std::all_of(calibration.scale->deviation.begin(), calibration.scale->deviation.end(),
-                     [](double deviation) { return deviation > 0.0; });
+  // Far beyond what any bank gives, and no sum of such terms overflows.
+  const auto is_moderate = [](double value) { return std::abs(value) <= 1e9; };
+  const ErrorScale& scale = *calibration.scale;
+  return std::all_of(scale.mean.begin(), scale.mean.end(), is_moderate) &&
+         std::all_of(scale.weights.begin(), scale.weights.end(), is_moderate) &&
+         std::all_of(scale.deviation.begin(), scale.deviation.end(),
+                     [](double deviation) { return deviation >= 1e-12; });
 }
 
 void check_rows(std::span<const float> predictions, std::span<const float> targets) {
@@ -152,9 +157,7 @@ void save_calibration(const Calibration& calibration, const std::filesystem::pat
   write_file_atomically(file, json.dump(2) + "\n");
 }
 
-Calibration load_calibration(const std::filesystem::path& file) {
-  const std::string text = read_file(file);
-  const std::string origin = file.string();
+Calibration parse_calibration(std::string_view text, const std::string& origin) {
   Calibration calibration;
   try {
     calibration = parse(text, origin);
@@ -165,10 +168,14 @@ Calibration load_calibration(const std::filesystem::path& file) {
   if (!is_in_range(calibration)) {
     throw Error(ErrorKind::kCorruptData,
                 origin +
-                    " has a level, a width or a number of rows out of range; train the model "
-                    "again");
+                    " has a level, a width, a scale or a number of rows out of range; train the "
+                    "model again");
   }
   return calibration;
+}
+
+Calibration load_calibration(const std::filesystem::path& file) {
+  return parse_calibration(read_file(file), file.string());
 }
 
 }  // namespace mmra::training

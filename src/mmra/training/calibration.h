@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "mmra/training/error_scale.h"
 
@@ -39,6 +41,7 @@ struct Calibration {
 /// calibration.json (docs/formats/model.md), whole or not at all.
 void save_calibration(const Calibration& calibration, const std::filesystem::path& file);
 /// Throws Error{kCorruptData|kNotFound|kUnsupported}. Reads version 1 too, which had no scale.
+[[nodiscard]] Calibration parse_calibration(std::string_view text, const std::string& origin);
 [[nodiscard]] Calibration load_calibration(const std::filesystem::path& file);
 
 }  // namespace mmra::training

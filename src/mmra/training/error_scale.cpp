@@ -14,6 +14,10 @@ namespace {
 constexpr std::size_t kNumSignals = kErrorSignals.size();
 constexpr std::size_t kMinRows = 50;
 constexpr std::size_t kNumFolds = 5;
+// What is 0 or 1 must be either in so many rows to say anything: else a single row's error would
+// speak for all clips with a video in a bank of titles.
+constexpr double kMinRowsOfAFlag = 20.0;
+constexpr std::size_t kFirstFlag = 4;
 // A row's share: the penalty of n rows is n times this. The last makes every weight nought.
 constexpr double kPenalties[] = {1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0};
 
@@ -118,15 +122,18 @@ void standardise(std::span<const ErrorSignals> signals, ErrorScale& scale) {
       squares += (row[s] - scale.mean[s]) * (row[s] - scale.mean[s]);
     }
     const double deviation = std::sqrt(squares / n);
+    const bool is_rare = s >= kFirstFlag && std::min(sum, n - sum) < kMinRowsOfAFlag;
     // A signal that does not vary says nothing; of another row it may, but nobody has learnt what.
-    scale.deviation[s] = deviation > 1e-9 * (1.0 + std::abs(scale.mean[s])) ? deviation : 1e30;
+    const bool varies = deviation > 1e-9 * (1.0 + std::abs(scale.mean[s]));
+    scale.deviation[s] = varies && !is_rare ? deviation : 1e30;
   }
 }
 
 Vector standardised(const ErrorScale& scale, const ErrorSignals& signals) {
   Vector x;
   for (std::size_t s = 0; s < kNumSignals; ++s) {
-    x[static_cast<Eigen::Index>(s)] = (signals[s] - scale.mean[s]) / scale.deviation[s];
+    x[static_cast<Eigen::Index>(s)] = std::clamp((signals[s] - scale.mean[s]) / scale.deviation[s],
+                                                 -ErrorScale::kEdge, ErrorScale::kEdge);
   }
   return x;
 }
@@ -151,7 +158,7 @@ std::vector<ErrorSignals> error_signals(const model::Batch& batch,
 double ErrorScale::operator()(const ErrorSignals& signals) const {
   double value = 1.0;
   for (std::size_t s = 0; s < kNumSignals; ++s) {
-    value += weights[s] * (signals[s] - mean[s]) / deviation[s];
+    value += weights[s] * std::clamp((signals[s] - mean[s]) / deviation[s], -kEdge, kEdge);
   }
   return std::clamp(value, kLowest, kHighest);
 }

@@ -26,10 +26,12 @@ using ErrorSignals = std::array<double, kErrorSignals.size()>;
 
 /// How large the error of a prediction is expected to be, against that of an average one: 1 is
 /// average. A ridge regression of |error| on the standardised signals, divided by the mean |error|,
-/// and kept between `kLowest` and `kHighest`, so that no interval vanishes or explodes.
+/// and kept between `kLowest` and `kHighest`, so that no interval vanishes or explodes. A signal
+/// further than `kEdge` deviations from its mean counts as that far: beyond, nothing was learned.
 struct ErrorScale {
   static constexpr double kLowest = 0.4;
   static constexpr double kHighest = 2.5;
+  static constexpr double kEdge = 3.0;
 
   ErrorSignals mean{};       ///< of the signals on the rows it was fitted to
   ErrorSignals deviation{};  ///< > 0
