@@ -67,8 +67,9 @@ void check_parts(const TrainFlags& flags) {
   for (const std::string& part : removable) names.append(names.empty() ? "" : ", ").append(part);
   for (const std::string& part : flags.without) {
     if (std::find(removable.begin(), removable.end(), part) != removable.end()) continue;
-    throw CLI::ValidationError("--without", flags.request.model + " can be trained without " +
-                                                names + ", not without " + part);
+    std::string what = flags.request.model;
+    what.append(" can be trained without ").append(names).append(", not without ").append(part);
+    throw CLI::ValidationError("--without", what);
   }
 }
 
