@@ -64,11 +64,12 @@ std::vector<std::string> removable_parts(const TrainFlags& flags) {
 void check_parts(const TrainFlags& flags) {
   const std::vector<std::string> removable = removable_parts(flags);
   std::string names;
-  for (const std::string& part : removable) names += (names.empty() ? "" : ", ") + part;
+  for (const std::string& part : removable) names.append(names.empty() ? "" : ", ").append(part);
   for (const std::string& part : flags.without) {
     if (std::find(removable.begin(), removable.end(), part) != removable.end()) continue;
-    throw CLI::ValidationError("--without", flags.request.model + " can be trained without " +
-                                                names + ", not without " + part);
+    std::string what = flags.request.model;
+    what.append(" can be trained without ").append(names).append(", not without ").append(part);
+    throw CLI::ValidationError("--without", what);
   }
 }
 

@@ -17,7 +17,7 @@ using mmra::testing::TemporaryDirectory;
 class PlusFiles : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    directory_ = new TemporaryDirectory;
+    saved = new TemporaryDirectory;
     std::vector<MadeClip> clips = made_titles(160, true, 1);
     for (MadeClip& clip : clips) clip.context["creator"] = std::string(clip.title, 0, 2);
     const MadeBank bank(clips, 120, 20);
@@ -25,14 +25,14 @@ class PlusFiles : public ::testing::Test {
     config.columns = {{"creator", bank::ColumnType::kCategory}};
     PlusPredictor predictor(config, 1);
     fit(predictor, bank);
-    predictor.save(directory_->path());
+    predictor.save(saved->path());
   }
-  static void TearDownTestSuite() { delete directory_; }
+  static void TearDownTestSuite() { delete saved; }
 
   void SetUp() override {
-    config_ = load_config(*directory_ / "config.json");
+    config_ = load_config(*saved / "config.json");
     for (const char* name : {"config.json", "model.safetensors", "model.ubj"}) {
-      write_file_atomically(copy_ / name, read_file(*directory_ / name));
+      write_file_atomically(copy_ / name, read_file(*saved / name));
     }
   }
   [[nodiscard]] std::filesystem::path file() const { return copy_ / "model.safetensors"; }
@@ -50,12 +50,12 @@ class PlusFiles : public ::testing::Test {
     write_safetensors(file(), tensors, content.metadata);
   }
 
-  static TemporaryDirectory* directory_;
+  static TemporaryDirectory* saved;
   TemporaryDirectory copy_;
   PlusConfig config_;
 };
 
-TemporaryDirectory* PlusFiles::directory_ = nullptr;
+TemporaryDirectory* PlusFiles::saved = nullptr;
 
 TEST_F(PlusFiles, EveryMissingTensorIsNamed) {
   const std::string bytes = read_file(file());

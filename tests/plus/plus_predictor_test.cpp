@@ -18,46 +18,45 @@ using mmra::testing::TemporaryDirectory;
 class Plus : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    bank_ = new MadeBank(made_titles(360, /*title_matters=*/true, 1), 240, 60);
-    predictor_ = new PlusPredictor(made_config(), 2);
-    fit(*predictor_, *bank_);
+    made_bank = new MadeBank(made_titles(360, /*title_matters=*/true, 1), 240, 60);
+    fitted = new PlusPredictor(made_config(), 2);
+    fit(*fitted, *made_bank);
   }
   static void TearDownTestSuite() {
-    delete predictor_;
-    delete bank_;
+    delete fitted;
+    delete made_bank;
   }
-  static MadeBank* bank_;
-  static PlusPredictor* predictor_;
+  static MadeBank* made_bank;
+  static PlusPredictor* fitted;
 };
 
-MadeBank* Plus::bank_ = nullptr;
-PlusPredictor* Plus::predictor_ = nullptr;
+MadeBank* Plus::made_bank = nullptr;
+PlusPredictor* Plus::fitted = nullptr;
 
 TEST_F(Plus, LearnsFromTitlesAlone) {
-  EXPECT_LT(nmse_of(*predictor_, bank_->test()), 0.25);
-  EXPECT_NE(predictor_->describe_fit().find("trees, chosen by cross-validation"),
-            std::string::npos);
+  EXPECT_LT(nmse_of(*fitted, made_bank->test()), 0.25);
+  EXPECT_NE(fitted->describe_fit().find("trees, chosen by cross-validation"), std::string::npos);
 }
 
 TEST_F(Plus, APredictionDoesNotDependOnItsBatch) {
-  const std::vector<float> together = predictor_->predict(bank_->test().batch);
+  const std::vector<float> together = fitted->predict(made_bank->test().batch);
   for (std::size_t i = 0; i < together.size(); i += 7) {
-    EXPECT_EQ(predictor_->predict(bank_->rows(300 + i, 301 + i).batch).at(0), together[i]);
+    EXPECT_EQ(fitted->predict(made_bank->rows(300 + i, 301 + i).batch).at(0), together[i]);
   }
 }
 
 TEST_F(Plus, LoadsWhatItSaved) {
   const TemporaryDirectory directory;
-  predictor_->save(directory.path());
+  fitted->save(directory.path());
   PlusPredictor loaded(load_config(directory / "config.json"), directory.path(), 1);
-  EXPECT_EQ(loaded.predict(bank_->test().batch), predictor_->predict(bank_->test().batch));
+  EXPECT_EQ(loaded.predict(made_bank->test().batch), fitted->predict(made_bank->test().batch));
 }
 
 TEST_F(Plus, FitsTheSameOnAnyNumberOfThreads) {
   PlusPredictor once(made_config(), 1);
-  fit(once, *bank_);
-  EXPECT_EQ(once.predict(bank_->test().batch), predictor_->predict(bank_->test().batch));
-  EXPECT_EQ(once.describe_fit(), predictor_->describe_fit());
+  fit(once, *made_bank);
+  EXPECT_EQ(once.predict(made_bank->test().batch), fitted->predict(made_bank->test().batch));
+  EXPECT_EQ(once.describe_fit(), fitted->describe_fit());
 }
 
 TEST_F(Plus, LoadsWhatItSavedWithoutAPart) {
@@ -65,17 +64,17 @@ TEST_F(Plus, LoadsWhatItSavedWithoutAPart) {
     PlusConfig config = made_config();
     config.parts.*part = false;
     PlusPredictor predictor(config, 2);
-    fit(predictor, *bank_);
+    fit(predictor, *made_bank);
     EXPECT_FALSE(predictor.config().parts.*part);
     const TemporaryDirectory directory;
     predictor.save(directory.path());
     PlusPredictor loaded(load_config(directory / "config.json"), directory.path(), 1);
-    EXPECT_EQ(loaded.predict(bank_->test().batch), predictor.predict(bank_->test().batch));
+    EXPECT_EQ(loaded.predict(made_bank->test().batch), predictor.predict(made_bank->test().batch));
   }
 }
 
 TEST_F(Plus, NamesTheInstancesItRestsOn) {
-  const auto used = predictor_->used_instances(bank_->test().batch, 5);
+  const auto used = fitted->used_instances(made_bank->test().batch, 5);
   ASSERT_TRUE(used.has_value());
   ASSERT_EQ(used->size(), 60U);
   for (std::size_t i = 0; i < used->size(); ++i) {
@@ -95,14 +94,15 @@ TEST_F(Plus, HearsThatItIsToStop) {
   std::stop_source stop;
   stop.request_stop();
   PlusPredictor predictor(made_config(), 2);
-  EXPECT_THROW(fit(predictor, *bank_, stop.get_token()), mmra::Interrupted);
+  EXPECT_THROW(fit(predictor, *made_bank, stop.get_token()), mmra::Interrupted);
 }
 
 TEST_F(Plus, WithoutEverythingIsRefused) {
   PlusConfig config = made_config();
   config.parts = {false, false, false, false};
   PlusPredictor predictor(config, 1);
-  expect_error(ErrorKind::kInvalidInput, "leave one of them in", [&] { fit(predictor, *bank_); });
+  expect_error(ErrorKind::kInvalidInput, "leave one of them in",
+               [&] { fit(predictor, *made_bank); });
 }
 
 TEST_F(Plus, PredictsWhatSaysNothing) {
@@ -110,13 +110,14 @@ TEST_F(Plus, PredictsWhatSaysNothing) {
   clips.back().title = "";
   clips.back().vector = {0.0F, 0.0F, 0.0F};
   const MadeBank bank(clips, 240, 60);
-  const float value = predictor_->predict(bank.rows(360, 361).batch).at(0);
+  const float value = fitted->predict(bank.rows(360, 361).batch).at(0);
   EXPECT_TRUE(std::isfinite(value));
-  EXPECT_TRUE(predictor_->used_instances(bank.rows(360, 361).batch, 3)->at(0).empty());
+  EXPECT_TRUE(fitted->used_instances(bank.rows(360, 361).batch, 3)->at(0).empty());
 }
 
-// Leakage is this field's commonest fault: whatever a row's label is, its own features stay.
-TEST(OutOfFold, ARowsFeaturesDoNotDependOnItsOwnLabel) {
+// Leakage is this field's commonest fault: whatever the labels of a fold are, the features of its
+// rows stay; but for histories, which are of earlier rows, a row's own never.
+TEST(OutOfFold, AFoldsFeaturesDoNotDependOnItsLabels) {
   std::vector<MadeClip> clips = made_titles(80, true, 2);
   for (std::size_t i = 0; i < clips.size(); ++i) {
     clips[i].context["creator"] = "c" + std::to_string(i % 9);
@@ -125,6 +126,7 @@ TEST(OutOfFold, ARowsFeaturesDoNotDependOnItsOwnLabel) {
   PlusConfig config = made_config();
   config.columns = {{"creator", bank::ColumnType::kCategory}};
   std::vector<std::int32_t> folds;
+  folds.reserve(60);
   for (std::int32_t i = 0; i < 60; ++i) folds.push_back(i % 5);
   const auto features = [&](const std::vector<MadeClip>& of) {
     const MadeBank bank(of, 60, 10);
@@ -132,15 +134,23 @@ TEST(OutOfFold, ARowsFeaturesDoNotDependOnItsOwnLabel) {
     return fit_first_stage(bank.train(), config, folds, 1, {}, silent).features;
   };
   const FeatureMatrix before = features(clips);
+  const std::vector<Part> parts = parts_of_features(config);
+  const auto context = static_cast<std::size_t>(
+      std::find(parts.begin(), parts.end(), Part::kContext) - parts.begin());
   std::size_t num_changed = 0;
   for (const std::size_t row : {0, 7, 31, 59}) {
     std::vector<MadeClip> changed = clips;
     changed[row].label += 40.0F;
     const FeatureMatrix after = features(changed);
-    for (std::size_t j = 0; j < before.width; ++j) {
-      const float a = before.row(row)[j];
-      const float b = after.row(row)[j];
-      EXPECT_TRUE(a == b || (std::isnan(a) && std::isnan(b))) << "row " << row << " feature " << j;
+    for (std::size_t i = 0; i < before.num_rows; ++i) {
+      if (folds[i] != folds[row]) continue;
+      const std::size_t width = i == row ? before.width : context + 2;
+      for (std::size_t j = 0; j < width; ++j) {
+        const float a = before.row(i)[j];
+        const float b = after.row(i)[j];
+        ASSERT_TRUE(a == b || (std::isnan(a) && std::isnan(b)))
+            << "label " << row << ", row " << i << ", feature " << j;
+      }
     }
     for (std::size_t i = 0; i < before.values.size(); ++i) {
       num_changed += before.values[i] != after.values[i] && !std::isnan(before.values[i]);

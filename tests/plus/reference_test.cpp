@@ -126,6 +126,7 @@ TEST_F(PlusReference, NeighbourStatisticsAreThoseOfOtherFolds) {
     const auto found = nearest(similarities, kNumNeighbours,
                                [&](std::size_t row) { return folds_[row] != folds_[i]; });
     std::vector<float> labels;
+    labels.reserve(found.size());
     for (const Neighbour& neighbour : found) labels.push_back(targets_[neighbour.row]);
     double mean = 0.0;
     for (const float label : labels) mean += label / static_cast<double>(labels.size());

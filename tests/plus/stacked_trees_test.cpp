@@ -41,7 +41,7 @@ MadeFeatures make_features(bool signal) {
   for (int i = 0; i < 300; ++i) {
     made.features.values.push_back(normal(random));
     made.features.values.push_back(normal(random));
-    const float value = made.features.values[static_cast<std::size_t>(2 * i)];
+    const float value = made.features.values[2 * static_cast<std::size_t>(i)];
     made.targets.push_back((signal ? 2.0F * value : 0.0F) + 0.3F * normal(random));
     made.folds.push_back(i % 10);
   }

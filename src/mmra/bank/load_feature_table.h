@@ -13,8 +13,9 @@ struct LoadedFeatures {
   FeatureTable features;
 };
 
-/// Reads `columns` of all records into memory (tokens as float16). Begins again where the bank is written meanwhile; throws
-/// Error{kIo} where that happens too often, {kCorruptData} naming a record that cannot be read.
+/// Reads `columns` of all records into memory (tokens as float16). Begins again where the bank is
+/// written meanwhile; throws Error{kIo} where that happens too often, {kCorruptData} naming a
+/// record that cannot be read.
 [[nodiscard]] LoadedFeatures load_feature_table(const MemoryBank& bank,
                                                 const FeatureColumns& columns = {});
 

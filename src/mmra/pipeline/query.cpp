@@ -191,6 +191,7 @@ std::vector<Instance> describe_instances(const bank::MemoryBank& bank, const ban
 std::vector<Instance> describe_instances(const bank::MemoryBank& bank, const bank::BankTable& table,
                                          const std::vector<model::UsedInstance>& used) {
   std::vector<Instance> instances;
+  instances.reserve(used.size());
   for (const model::UsedInstance& instance : used) {
     instances.push_back(
         describe_instance(bank, table, instance.row, instance.similarity, instance.weight));

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <limits>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 
@@ -292,22 +293,42 @@ Memory::Memory(const bank::FeatureTable& table, const model::OwnRetrieval& retri
   }
 }
 
-std::vector<std::vector<Neighbour>> find_neighbours(const RowVectors& queries,
+DistinctQueries distinct_queries(const model::Batch& batch) {
+  DistinctQueries distinct;
+  std::unordered_map<std::int32_t, std::size_t> places;
+  for (const std::int32_t row : batch.query_rows) {
+    const auto [place, is_new] = places.try_emplace(row, distinct.rows.size());
+    if (is_new) distinct.rows.push_back(row);
+    distinct.row_of_query.push_back(place->second);
+  }
+  return distinct;
+}
+
+std::vector<std::vector<Neighbour>> find_neighbours(const RowVectors& vectors,
+                                                    std::span<const std::size_t> vector_of_query,
                                                     const model::OwnRetrieval& retrieval,
                                                     const Memory& memory, int num_threads) {
-  std::vector<std::vector<Neighbour>> found(queries.num_rows());
+  std::vector<std::vector<Neighbour>> found(vector_of_query.size());
+  std::vector<std::vector<std::size_t>> queries_of(vectors.num_rows());
+  for (std::size_t q = 0; q < vector_of_query.size(); ++q) {
+    queries_of[vector_of_query[q]].push_back(q);
+  }
   const std::size_t n = memory.index().num_rows();
-  parallel_for(found.size(), kQueriesAtATime, num_threads, [&](std::size_t begin, std::size_t end) {
+  // Few vectors: each for itself, so that every thread has some.
+  const std::size_t block = vectors.num_rows() < 4 * kQueriesAtATime ? 1 : kQueriesAtATime;
+  parallel_for(vectors.num_rows(), block, num_threads, [&](std::size_t begin, std::size_t end) {
     std::vector<float> similarities;
-    memory.index().compare(queries, begin, end - begin, similarities);
-    for (std::size_t q = begin; q < end; ++q) {
-      if (!is_known(queries, q)) continue;  // similar to nothing
-      const auto admits = [&](std::size_t position) {
-        return retrieval::admits(retrieval.policy, retrieval.queries[q], *retrieval.table,
-                                 memory.row_of(position));
-      };
-      found[q] =
-          nearest(std::span(similarities).subspan((q - begin) * n, n), kNumNeighbours, admits);
+    memory.index().compare(vectors, begin, end - begin, similarities);
+    for (std::size_t v = begin; v < end; ++v) {
+      if (!is_known(vectors, v)) continue;  // similar to nothing
+      for (const std::size_t q : queries_of[v]) {
+        const auto admits = [&](std::size_t position) {
+          return retrieval::admits(retrieval.policy, retrieval.queries[q], *retrieval.table,
+                                   memory.row_of(position));
+        };
+        found[q] =
+            nearest(std::span(similarities).subspan((v - begin) * n, n), kNumNeighbours, admits);
+      }
     }
   });
   return found;
@@ -317,30 +338,40 @@ FeatureMatrix make_features(const model::Batch& batch, const PlusConfig& config,
                             const FirstStage& stage, const Memory& memory, int num_threads) {
   require_retrieval(batch);
   const model::OwnRetrieval& retrieval = *batch.own_retrieval;
-  const std::vector<TitleTerms> terms =
-      terms_of_rows(*batch.queries, batch.query_rows, config, num_threads);
-  const RowVectors vectors = make_vectors(*batch.queries, batch.query_rows, terms, stage.spaces);
+  const DistinctQueries distinct = distinct_queries(batch);
+  const std::vector<TitleTerms> terms_of_distinct =
+      terms_of_rows(*batch.queries, distinct.rows, config, num_threads);
+  const RowVectors vectors =
+      make_vectors(*batch.queries, distinct.rows, terms_of_distinct, stage.spaces);
   FeatureMatrix features = empty_matrix(batch.query_rows.size(), config);
   if (config.parts.neighbours) {
-    const auto neighbours = find_neighbours(vectors, retrieval, memory, num_threads);
+    const auto neighbours =
+        find_neighbours(vectors, distinct.row_of_query, retrieval, memory, num_threads);
     for (std::size_t i = 0; i < neighbours.size(); ++i) {
       write_neighbours(neighbours[i], memory, config.label_mean, features.row(i));
     }
   }
+  std::vector<float> of_ridge(distinct.rows.size(), kMissing);
+  if (config.parts.kernel) {
+    parallel_for(of_ridge.size(), 1, num_threads, [&](std::size_t begin, std::size_t end) {
+      std::vector<float> similarities;
+      for (std::size_t v = begin; v < end; ++v) {
+        stage.train->compare(vectors, v, 1, similarities);
+        of_ridge[v] = stage.ridge.predict(similarities);
+      }
+    });
+  }
   const auto categories = categories_of(config);
   parallel_for(features.num_rows, 1, num_threads, [&](std::size_t begin, std::size_t end) {
-    std::vector<float> similarities;
     std::array<float, kKeyWidth> effect{};
     for (std::size_t i = begin; i < end; ++i) {
       const auto row = features.row(i);
-      if (config.parts.kernel) {
-        stage.train->compare(vectors, i, 1, similarities);
-        row[0] = stage.ridge.predict(similarities);
-      }
-      for (std::size_t kind = 0; config.parts.keys && !terms[i].empty() && kind < kKeyKinds.size();
+      const TitleTerms& terms = terms_of_distinct[distinct.row_of_query[i]];
+      row[0] = of_ridge[distinct.row_of_query[i]];
+      for (std::size_t kind = 0; config.parts.keys && !terms.empty() && kind < kKeyKinds.size();
            ++kind) {
         (stage.*kKeyKinds[kind].statistics)
-            .describe(terms[i].*kKeyKinds[kind].keys,
+            .describe(terms.*kKeyKinds[kind].keys,
                       row.subspan(kKeysAt + kind * kKeyWidth, kKeyWidth));
       }
       const bank::RowDetails& details = details_of(batch, i);
@@ -395,7 +426,8 @@ FirstStageFit fit_first_stage(const model::LabelledBatch& train, const PlusConfi
   if (config.parts.neighbours) {
     const std::vector<double> means = means_outside(train.targets, folds, config.num_folds);
     const auto neighbours =
-        find_neighbours(fit.stage.train->rows(), retrieval, memory, num_threads);
+        find_neighbours(fit.stage.train->rows(), distinct_queries(batch).row_of_query, retrieval,
+                        memory, num_threads);
     for (std::size_t i = 0; i < neighbours.size(); ++i) {
       write_neighbours(neighbours[i], memory, means[static_cast<std::size_t>(folds[i])],
                        fit.features.row(i));

@@ -87,9 +87,17 @@ struct FirstStageFit {
                                             std::span<const std::int32_t> folds, int num_threads,
                                             const std::stop_token& stop, ProgressSink& progress);
 
-/// The neighbours of each query [B], best first.
+/// The neighbours of each query [B], best first. `vector_of_query` [B] is the row of `vectors` that
+/// a query has: one that is asked in several ways is compared once.
 [[nodiscard]] std::vector<std::vector<Neighbour>> find_neighbours(
-    const RowVectors& queries, const model::OwnRetrieval& retrieval, const Memory& memory,
-    int num_threads);
+    const RowVectors& vectors, std::span<const std::size_t> vector_of_query,
+    const model::OwnRetrieval& retrieval, const Memory& memory, int num_threads);
+
+/// The rows of a batch's queries, each once, and which of them each query is.
+struct DistinctQueries {
+  std::vector<std::int32_t> rows;
+  std::vector<std::size_t> row_of_query;
+};
+[[nodiscard]] DistinctQueries distinct_queries(const model::Batch& batch);
 
 }  // namespace mmra::plus

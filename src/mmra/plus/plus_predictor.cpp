@@ -228,11 +228,12 @@ std::vector<float> PlusPredictor::predict(const model::Batch& batch) {
 std::optional<std::vector<std::vector<model::UsedInstance>>> PlusPredictor::used_instances(
     const model::Batch& batch, int k) {
   const Memory& memory = memory_of(batch);
+  const DistinctQueries distinct = distinct_queries(batch);
   const std::vector<TitleTerms> terms =
-      terms_of_rows(*batch.queries, batch.query_rows, config_, num_threads_);
+      terms_of_rows(*batch.queries, distinct.rows, config_, num_threads_);
   const auto neighbours =
-      find_neighbours(make_vectors(*batch.queries, batch.query_rows, terms, stage_.spaces),
-                      *batch.own_retrieval, memory, num_threads_);
+      find_neighbours(make_vectors(*batch.queries, distinct.rows, terms, stage_.spaces),
+                      distinct.row_of_query, *batch.own_retrieval, memory, num_threads_);
   std::vector<std::vector<model::UsedInstance>> used;
   for (const auto& of_query : neighbours) {
     const std::vector<double> weights = neighbour_weights(of_query, static_cast<std::size_t>(k));

@@ -130,6 +130,7 @@ class CrossValidator {
     std::barrier meeting(kCrossFolds, [this]() noexcept { look(); });
     {
       std::vector<std::jthread> workers;
+      workers.reserve(kCrossFolds);
       for (int fold = 0; fold < kCrossFolds; ++fold) {
         workers.emplace_back([&, fold] {
           while (!finished_) {
