@@ -152,14 +152,14 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 void MappedFile::release(std::span<const std::byte> part) const noexcept {
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  if (part.empty()) return;
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto offset = static_cast<std::size_t>(part.data() - data_);  // data_ begins a page
   // Whole pages only: the neighbours may still be in use.
-  const std::uintptr_t begin =
-      (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
-  const std::uintptr_t end =
-      (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
+  const std::size_t begin = (offset + page - 1) / page * page;
+  const std::size_t end = (offset + part.size()) / page * page;
   // A hint: where it fails, the pages just stay.
-  if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  if (end > begin) ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
 }
 
 MappedFile::~MappedFile() {
