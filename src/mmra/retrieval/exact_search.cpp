@@ -1,7 +1,10 @@
 #include "mmra/retrieval/exact_search.h"
 
 #include <dnnl.h>
+#if __has_include(<omp.h>)  // the fuzz targets' compiler has no OpenMP; nothing is searched there
 #include <omp.h>
+#define MMRA_HAS_OPENMP
+#endif
 
 #include <algorithm>
 #include <cmath>
@@ -102,8 +105,10 @@ class ExactSearch {
                                    static_cast<std::size_t>(num_threads);
     const std::size_t block = std::clamp<std::size_t>(per_thread, 1, kQueryBlock);
     parallel_for(queries_.size(), block, num_threads, [this](std::size_t begin, std::size_t end) {
-      // Each of our threads multiplies by itself; oneDNN's OpenMP would start as many again.
+    // Each of our threads multiplies by itself; oneDNN's OpenMP would start as many again.
+#ifdef MMRA_HAS_OPENMP
       omp_set_num_threads(1);
+#endif
       search_block(begin, end);
     });
     return std::move(result_);
