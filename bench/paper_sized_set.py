@@ -16,8 +16,9 @@ import pathlib
 import sys
 
 import torch
-from transformers import (BertConfig, BertModel, BlipConfig, BlipForConditionalGeneration, ViTConfig,
-                          ViTModel)
+from transformers import BertConfig, BertModel, ViTConfig, ViTModel
+
+from captions_peer import make_model as make_captioner
 
 WORDS = 30522
 
@@ -32,7 +33,8 @@ def write_vocabulary(folder, extra=()):
 
 def write_processor(folder, kind, side, resample, mean, std):
     (folder / "preprocessor_config.json").write_text(json.dumps({
-        "image_processor_type": kind, "do_resize": True, "size": {"height": side, "width": side}, "resample": resample,
+        "image_processor_type": kind, "do_resize": True, "resample": resample,
+        "size": {"height": side, "width": side},
         "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
         "image_mean": mean, "image_std": std}))
 
@@ -42,23 +44,19 @@ def main():
         sys.exit(__doc__)
     root = pathlib.Path(sys.argv[1])
     torch.manual_seed(1)
-    blip = BlipForConditionalGeneration(BlipConfig(text_config=dict(num_attention_heads=12)))
-    for parameter in blip.vision_model.parameters():  # BLIP's own initialiser makes them all zero
-        if parameter.dim() > 1:
-            torch.nn.init.normal_(parameter, std=0.02)
     models = {
-        "captioner": lambda: blip,
         "visual": lambda: ViTModel(ViTConfig()),
         "text": lambda: BertModel(BertConfig()),
         "retrieval": lambda: BertModel(BertConfig(hidden_size=1024, num_hidden_layers=24,
                                                   num_attention_heads=16, intermediate_size=4096))}
+    make_captioner(root / "captioner")
     for part, make in models.items():
         make().save_pretrained(root / part)
     write_vocabulary(root / "captioner", ("[DEC]", "[ENC]"))
     write_vocabulary(root / "text")
     write_vocabulary(root / "retrieval")
-    write_processor(root / "captioner", "BlipImageProcessor", 384, 3, [0.48145466, 0.4578275, 0.40821073],
-                    [0.26862954, 0.26130258, 0.27577711])
+    write_processor(root / "captioner", "BlipImageProcessor", 384, 3,
+                    [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
     write_processor(root / "visual", "ViTImageProcessor", 224, 2, [0.5] * 3, [0.5] * 3)
 
 

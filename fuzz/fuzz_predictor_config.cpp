@@ -7,6 +7,7 @@
 #include "mmra/baselines/baseline_config.h"
 #include "mmra/model/mmra_config.h"
 #include "mmra/model/neural_baseline_config.h"
+#include "mmra/plus/plus_config.h"
 #include "outcome.h"
 
 namespace {
@@ -44,6 +45,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(
         mmra::baselines::config_to_json(mmra::baselines::config_from_json(written, "f")) == written,
         "a baseline's configuration that changes when it is written");
+    return written;
+  }));
+  static_cast<void>(outcome_of([&] {
+    const auto config = mmra::plus::config_from_json(text, "f");
+    mmra::plus::validate_config(config);
+    const std::string written = mmra::plus::config_to_json(config);
+    require(mmra::plus::config_to_json(mmra::plus::config_from_json(written, "f")) == written,
+            "mmra-plus's configuration that changes when it is written");
     return written;
   }));
   return 0;

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 #include <thread>
@@ -20,7 +21,7 @@ namespace {
 
 /// The child's standard streams are files: no pipe can fill up and stop it.
 pid_t start(const std::vector<std::string>& arguments, const TemporaryDirectory& streams,
-            const std::string& input) {
+            const std::string& input, char** environment = environ) {
   write_file_atomically(streams / "in", input);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -35,7 +36,8 @@ pid_t start(const std::vector<std::string>& arguments, const TemporaryDirectory&
   for (std::string& argument : copies) argv.push_back(argument.data());
   argv.push_back(nullptr);
   pid_t child = -1;
-  const int failed = posix_spawn(&child, program.c_str(), &actions, nullptr, argv.data(), environ);
+  const int failed =
+      posix_spawn(&child, program.c_str(), &actions, nullptr, argv.data(), environment);
   posix_spawn_file_actions_destroy(&actions);
   EXPECT_EQ(failed, 0) << "cannot start " << program;
   return child;
@@ -56,6 +58,27 @@ ProgramResult finish(pid_t child, const TemporaryDirectory& streams) {
 ProgramResult run_mmra(const std::vector<std::string>& arguments, const std::string& input) {
   const TemporaryDirectory streams;
   return finish(start(arguments, streams, input), streams);
+}
+
+ProgramResult run_mmra_with(
+    const std::vector<std::pair<std::string, std::optional<std::string>>>& variables,
+    const std::vector<std::string>& arguments) {
+  std::vector<std::string> all;
+  for (char** each = environ; *each != nullptr; ++each) {
+    const std::string entry = *each;
+    const auto is_ours = [&](const auto& variable) {
+      return entry.starts_with(variable.first + "=");
+    };
+    if (std::none_of(variables.begin(), variables.end(), is_ours)) all.push_back(entry);
+  }
+  for (const auto& [name, value] : variables) {
+    if (value) all.push_back(name + "=" + *value);
+  }
+  std::vector<char*> environment;
+  for (std::string& entry : all) environment.push_back(entry.data());
+  environment.push_back(nullptr);
+  const TemporaryDirectory streams;
+  return finish(start(arguments, streams, {}, environment.data()), streams);
 }
 
 ProgramResult run_mmra_and_signal(const std::vector<std::string>& arguments,

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace mmra::testing {
@@ -17,6 +18,12 @@ struct ProgramResult {
 /// Runs build/…/bin/mmra with `arguments` and `input` on standard input, and waits for it.
 [[nodiscard]] ProgramResult run_mmra(const std::vector<std::string>& arguments,
                                      const std::string& input = {});
+
+/// The same in the environment of the test with these variables set, or taken out where there is no
+/// value.
+[[nodiscard]] ProgramResult run_mmra_with(
+    const std::vector<std::pair<std::string, std::optional<std::string>>>& variables,
+    const std::vector<std::string>& arguments);
 
 /// Starts it, sends `signal` after `delay` (unless it has ended before), and waits.
 [[nodiscard]] ProgramResult run_mmra_and_signal(const std::vector<std::string>& arguments,

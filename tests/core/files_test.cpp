@@ -7,17 +7,18 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "expect_error.h"
+#include "resident_bytes.h"
 #include "test_files.h"
 
 namespace mmra {
 namespace {
 
 using testing::expect_error;
+using testing::resident_bytes;
 using testing::TemporaryDirectory;
 
 std::size_t count_files(const std::filesystem::path& directory) {
@@ -97,17 +98,6 @@ TEST(MappedFile, HoldsTheBytesAndMoves) {
   expect_error(ErrorKind::kNotFound, "none", [&] { const MappedFile file(directory / "none"); });
   expect_error(ErrorKind::kInvalidInput, "directory",
                [&] { const MappedFile file(directory.path()); });
-}
-
-/// Resident bytes of the mapping of `file`, as the system counts them.
-std::size_t resident_bytes(const std::filesystem::path& file) {
-  std::ifstream maps("/proc/self/smaps");
-  bool own = false;
-  for (std::string line; std::getline(maps, line);) {
-    if (line.ends_with(file.string())) own = true;
-    if (own && line.starts_with("Rss:")) return std::stoul(line.substr(4)) * 1024;
-  }
-  return 0;
 }
 
 TEST(MappedFile, GivesBackTheMemoryOfAPart) {

@@ -94,4 +94,34 @@ inline void change_records(const std::filesystem::path& directory,
   bank->put(changed);
 }
 
+/// Asks to stop when the first epoch has been noted.
+class StopAfterAnEpoch final : public ProgressSink {
+ public:
+  explicit StopAfterAnEpoch(std::stop_source& stop) : stop_(stop) {}
+  void begin(std::string_view /*step*/, std::optional<std::int64_t> /*total*/) override {}
+  void advance(std::int64_t /*done*/) override {}
+  void end() override {}
+  void note(std::string_view /*line*/) override { stop_.request_stop(); }
+
+ private:
+  std::stop_source& stop_;
+};
+
+/// A bank of 80 rows, of which every third has one of three videos and the others none, and one
+/// more with a video but no title.
+inline void ingest_mixed_rows(const std::filesystem::path& directory,
+                              const std::string& popularity_unit = "") {
+  for (const int shade : {20, 120, 220}) {
+    write_clip(directory / (std::to_string(shade) + ".mp4"), shade);
+  }
+  const auto video = [](int row) -> std::string {
+    if (row < 0) return ",video";
+    return row % 3 == 0 ? "," + std::to_string(20 + row % 9 / 3 * 100) + ".mp4" : ",";
+  };
+  IngestOptions options;
+  options.num_frames = 2;
+  options.popularity_unit = popularity_unit;
+  (void)ingest_text(directory, made_manifest(80, video) + "mute,,,test,20.mp4\n", options);
+}
+
 }  // namespace mmra::pipeline::testing

@@ -36,17 +36,7 @@ class NeuralBaselines : public ::testing::TestWithParam<const char*> {
   /// 80 rows: every third has one of three videos, the others none.
   static void SetUpTestSuite() {
     directory_ = new TemporaryDirectory;
-    for (const int shade : {20, 120, 220}) {
-      write_clip(*directory_ / (std::to_string(shade) + ".mp4"), shade);
-    }
-    const auto video = [](int row) -> std::string {
-      if (row < 0) return ",video";
-      return row % 3 == 0 ? "," + std::to_string(20 + row % 9 / 3 * 100) + ".mp4" : ",";
-    };
-    IngestOptions options;
-    options.num_frames = 2;
-    (void)ingest_text(directory_->path(), made_manifest(80, video) + "mute,,,test,20.mp4\n",
-                      options);
+    ingest_mixed_rows(directory_->path());
   }
   static void TearDownTestSuite() { delete directory_; }
 
@@ -117,19 +107,6 @@ TEST_P(NeuralBaselines, TheReleasedVariantLearnsLabelsAsTheyAre) {
   EXPECT_EQ(config["label_std"], 1.0);
   EXPECT_EQ(evaluate_silently(directory_->path(), bank::Split::kTest).metrics.n, 16U);
 }
-
-/// Asks to stop when the first epoch has been noted.
-class StopAfterAnEpoch final : public ProgressSink {
- public:
-  explicit StopAfterAnEpoch(std::stop_source& stop) : stop_(stop) {}
-  void begin(std::string_view /*step*/, std::optional<std::int64_t> /*total*/) override {}
-  void advance(std::int64_t /*done*/) override {}
-  void end() override {}
-  void note(std::string_view /*line*/) override { stop_.request_stop(); }
-
- private:
-  std::stop_source& stop_;
-};
 
 TEST_P(NeuralBaselines, AStoppedRunIsResumedAndEndsLikeAnUninterruptedOne) {
   TrainRequest whole = request("whole");

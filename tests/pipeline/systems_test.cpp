@@ -41,18 +41,7 @@ class Baselines : public ::testing::TestWithParam<const char*> {
   /// 80 rows: every third has one of three videos, every fourth of the others no title.
   static void SetUpTestSuite() {
     directory_ = new TemporaryDirectory;
-    for (const int shade : {20, 120, 220}) {
-      write_clip(*directory_ / (std::to_string(shade) + ".mp4"), shade);
-    }
-    const auto video = [](int row) -> std::string {
-      if (row < 0) return ",video";
-      return row % 3 == 0 ? "," + std::to_string(20 + row % 9 / 3 * 100) + ".mp4" : ",";
-    };
-    IngestOptions options;
-    options.num_frames = 2;
-    options.popularity_unit = "likes";
-    (void)ingest_text(directory_->path(), made_manifest(80, video) + "mute,,,test,20.mp4\n",
-                      options);
+    ingest_mixed_rows(directory_->path(), "likes");
   }
   static void TearDownTestSuite() { delete directory_; }
 

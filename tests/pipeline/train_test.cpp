@@ -184,19 +184,6 @@ TEST_F(Train, ABankThatIsNotThereLeavesNoDirectory) {
   EXPECT_FALSE(std::filesystem::exists(request.model_directory));
 }
 
-/// Asks to stop when the first epoch has been noted.
-class StopAfterAnEpoch final : public ProgressSink {
- public:
-  explicit StopAfterAnEpoch(std::stop_source& stop) : stop_(stop) {}
-  void begin(std::string_view /*step*/, std::optional<std::int64_t> /*total*/) override {}
-  void advance(std::int64_t /*done*/) override {}
-  void end() override {}
-  void note(std::string_view /*line*/) override { stop_.request_stop(); }
-
- private:
-  std::stop_source& stop_;
-};
-
 TEST_F(Train, AStoppedRunIsResumedAndEndsLikeAnUninterruptedOne) {
   TrainRequest request = small_request(directory_.path(), "whole");
   request.max_epochs = 4;

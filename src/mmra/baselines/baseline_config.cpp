@@ -6,6 +6,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/model/config_file.h"
 #include "mmra/model/strict_reader.h"
 
 namespace mmra::baselines {
@@ -18,10 +19,7 @@ constexpr std::array kKinds = {Kind::kMean, Kind::kKnn, Kind::kRidge, Kind::kSvr
 
 template <typename Value>
 void check(const char* field, Value value, Value low, Value high) {
-  if (value >= low && value <= high) return;  // false for NaN
-  throw Error(ErrorKind::kInvalidInput, std::string("the baseline's ") + field + " is " +
-                                            std::to_string(value) + ", it must be from " +
-                                            std::to_string(low) + " to " + std::to_string(high));
+  model::check_range(std::string("the baseline's ") + field, value, low, high);
 }
 
 /// The one list of fields that all kinds have, for reading and writing alike.
@@ -129,13 +127,7 @@ BaselineConfig config_from_json(std::string_view text, const std::string& origin
   reader.read("model", name);
   const auto kind = parse_kind(name);
   if (!kind) reader.fail("is of the model \"" + name + "\", expected a baseline");
-  int version = 0;
-  reader.read("format_version", version);
-  if (version != kFormatVersion) {
-    throw Error(ErrorKind::kUnsupported, origin + " has the format version " +
-                                             std::to_string(version) + ", this program reads " +
-                                             std::to_string(kFormatVersion));
-  }
+  model::expect_format_version(reader, kFormatVersion);
   BaselineConfig config;
   config.kind = *kind;
   const auto read = [&](const char* key, auto& value) { reader.read(key, value); };
@@ -150,13 +142,7 @@ void save_config(const BaselineConfig& config, const std::filesystem::path& file
 }
 
 BaselineConfig load_config(const std::filesystem::path& file) {
-  BaselineConfig config = config_from_json(read_file(file), file.string());
-  try {
-    validate_config(config);
-  } catch (const Error& error) {
-    throw Error(ErrorKind::kCorruptData, file.string() + ": " + error.what());
-  }
-  return config;
+  return model::load_checked(file, config_from_json);
 }
 
 }  // namespace mmra::baselines

@@ -129,6 +129,8 @@ double gamma_scale(const FeatureMatrix& rows) {
 
 std::string train_svr(const FeatureMatrix& rows, const std::vector<float>& targets,
                       const SvrSettings& settings, const std::stop_token& stop) {
+  // Few rows are learned before the loop below looks once.
+  if (stop.stop_requested()) throw Interrupted();
   const Problem problem(rows, targets);
   const svm_parameter parameter = to_parameter(settings, rows.num_rows);
   if (const char* fault = svm_check_parameter(&problem.get(), &parameter); fault != nullptr) {

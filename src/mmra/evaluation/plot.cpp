@@ -50,16 +50,6 @@ std::string colour_of(std::size_t series) {
   return "var(--c" + std::to_string(i) + "," + kColours[i] + ")";
 }
 
-/// 1, 2 or 5 times a power of ten, such that `span` takes about `count` of it.
-double nice_step(double span, int count) {
-  const double raw = span / count;
-  const double power = std::pow(10.0, std::floor(std::log10(raw)));
-  for (const double factor : {1.0, 2.0, 5.0}) {
-    if (raw <= factor * power) return factor * power;
-  }
-  return 10.0 * power;
-}
-
 std::vector<double> ticks_of(const Range& range, int count, bool whole = false) {
   const double step = std::max(nice_step(range.high - range.low, count), whole ? 1.0 : 0.0);
   std::vector<double> ticks;
@@ -229,6 +219,15 @@ std::string escape_html(std::string_view text) {
     }
   }
   return safe;
+}
+
+double nice_step(double span, int count) {
+  const double raw = span / count;
+  const double power = std::pow(10.0, std::floor(std::log10(raw)));
+  for (const double factor : {1.0, 2.0, 5.0}) {
+    if (raw <= factor * power) return factor * power;
+  }
+  return 10.0 * power;
 }
 
 std::string decimals(double value, int count) {

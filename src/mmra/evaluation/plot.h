@@ -13,6 +13,9 @@ namespace mmra::evaluation {
 /// printf's %.*f; "–" for what is not finite.
 [[nodiscard]] std::string decimals(double value, int count);
 
+/// 1, 2 or 5 times a power of ten, such that `span` takes about `count` of it: between ticks.
+[[nodiscard]] double nice_step(double span, int count);
+
 struct PlotPoint {
   double x = 0.0;
   double y = 0.0;

@@ -5,6 +5,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/model/config_file.h"
 #include "mmra/model/strict_reader.h"
 
 namespace mmra::model {
@@ -127,18 +128,8 @@ MmraConfig config_from_json(std::string_view text, const std::string& origin) {
   std::string name;
   reader.read("model", name);
   if (name != kModelName) reader.fail("is of the model \"" + name + "\", expected \"mmra\"");
-  int version = 0;
-  reader.read("format_version", version);
-  if (version != kFormatVersion) {
-    throw Error(ErrorKind::kUnsupported, origin + " has the format version " +
-                                             std::to_string(version) + ", this program reads " +
-                                             std::to_string(kFormatVersion));
-  }
-  reader.read("variant", name);
-  if (name != "paper" && name != "released") {
-    reader.fail("has the variant \"" + name + "\", expected \"paper\" or \"released\"");
-  }
-  config.variant = name == "paper" ? Variant::kPaper : Variant::kReleased;
+  expect_format_version(reader, kFormatVersion);
+  config.variant = read_variant(reader);
   visit_numbers(config, [&](const char* key, auto& value) { reader.read(key, value); });
   StrictReader without(reader.take("without"), origin + ", under \"without\",");
   visit_without(config.without, [&](const char* key, auto& value) { without.read(key, value); });
@@ -152,13 +143,7 @@ void save_config(const MmraConfig& config, const std::filesystem::path& file) {
 }
 
 MmraConfig load_config(const std::filesystem::path& file) {
-  MmraConfig config = config_from_json(read_file(file), file.string());
-  try {
-    validate_config(config);
-  } catch (const Error& error) {
-    throw Error(ErrorKind::kCorruptData, file.string() + ": " + error.what());
-  }
-  return config;
+  return load_checked(file, config_from_json);
 }
 
 }  // namespace mmra::model

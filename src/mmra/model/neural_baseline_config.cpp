@@ -5,6 +5,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/model/config_file.h"
 #include "mmra/model/strict_reader.h"
 
 namespace mmra::model {
@@ -21,10 +22,7 @@ constexpr int kMinMasslWidth = 64;
 
 template <typename Value>
 void check(const char* field, Value value, Value low, Value high) {
-  if (value >= low && value <= high) return;  // false for NaN
-  throw Error(ErrorKind::kInvalidInput, std::string("the baseline's ") + field + " is " +
-                                            std::to_string(value) + ", it must be from " +
-                                            std::to_string(low) + " to " + std::to_string(high));
+  check_range(std::string("the baseline's ") + field, value, low, high);
 }
 
 /// The one list of fields, for reading and writing alike: all kinds' and those of the kind.
@@ -170,20 +168,10 @@ NeuralBaselineConfig neural_baseline_config_from_json(std::string_view text,
   reader.read("model", name);
   const auto kind = parse_neural_baseline(name);
   if (!kind) reader.fail("is of the model \"" + name + "\", expected a neural baseline");
-  int version = 0;
-  reader.read("format_version", version);
-  if (version != kFormatVersion) {
-    throw Error(ErrorKind::kUnsupported, origin + " has the format version " +
-                                             std::to_string(version) + ", this program reads " +
-                                             std::to_string(kFormatVersion));
-  }
+  expect_format_version(reader, kFormatVersion);
   NeuralBaselineConfig config;
   config.kind = *kind;
-  reader.read("variant", name);
-  if (name != "paper" && name != "released") {
-    reader.fail("has the variant \"" + name + "\", expected \"paper\" or \"released\"");
-  }
-  config.variant = name == "paper" ? Variant::kPaper : Variant::kReleased;
+  config.variant = read_variant(reader);
   visit_fields(config, [&](const char* key, auto& value) { reader.read(key, value); });
   reader.expect_nothing_else();
   return config;
@@ -194,13 +182,7 @@ void save_config(const NeuralBaselineConfig& config, const std::filesystem::path
 }
 
 NeuralBaselineConfig load_neural_baseline_config(const std::filesystem::path& file) {
-  NeuralBaselineConfig config = neural_baseline_config_from_json(read_file(file), file.string());
-  try {
-    validate_config(config);
-  } catch (const Error& error) {
-    throw Error(ErrorKind::kCorruptData, file.string() + ": " + error.what());
-  }
-  return config;
+  return load_checked(file, neural_baseline_config_from_json);
 }
 
 }  // namespace mmra::model

@@ -23,6 +23,7 @@ class StrictReader {
   void read(const std::string& key, std::vector<int>& out);
   [[nodiscard]] const nlohmann::ordered_json& take(const std::string& key);
   void expect_nothing_else() const;
+  [[nodiscard]] const std::string& origin() const { return origin_; }
   [[noreturn]] void fail(const std::string& what) const;
 
  private:

@@ -48,19 +48,12 @@ struct PlainRow {
 constexpr PlainRow kPlainRows[] = {
     {"mean", "mean of train"}, {"knn", "k-NN of labels"}, {"ridge", "ridge"}};
 
-const System* find(std::string_view name) {
-  for (const System* system : all_systems()) {
-    if (system->name() == name) return system;
-  }
-  return nullptr;
-}
-
 class Planner {
  public:
   Planner(const bank::BankInfo& bank, const PlanOptions& options)
       : bank_(bank), options_(options) {}
 
-  /// A row of the system of that name; with the reason why not where there is none.
+  /// A row of the system of that name.
   [[nodiscard]] PlannedRow row(const std::string& name, const std::string& system_name,
                                std::vector<std::string> flags = {}) const {
     PlannedRow row;
@@ -69,15 +62,11 @@ class Planner {
     row.flags = {"--model", system_name, "--protocol", name_of(options_.protocol)};
     row.flags.insert(row.flags.end(), flags.begin(), flags.end());
     if (options_.drop_near_duplicates) row.flags.emplace_back("--drop-near-duplicates");
-    const System* system = find(system_name);
-    if (system == nullptr) {
-      row.reason = "this program has no model \"" + system_name + "\"";
-      return row;
-    }
-    if (options_.max_epochs > 0 && system->learns_in_epochs()) {
+    const System& system = find_system(system_name);
+    if (options_.max_epochs > 0 && system.learns_in_epochs()) {
       row.flags.insert(row.flags.end(), {"--epochs", std::to_string(options_.max_epochs)});
     }
-    const int count = system->depends_on_seed() ? options_.num_seeds : 1;
+    const int count = system.depends_on_seed() ? options_.num_seeds : 1;
     for (int i = 0; i < count; ++i) row.seeds.push_back(kFirstSeed + static_cast<unsigned>(i));
     return row;
   }

@@ -17,6 +17,7 @@
 #include <thread>
 #include <utility>
 
+#include "mmra/bank/manifest_writer.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/core/threads.h"
@@ -316,31 +317,28 @@ std::vector<EvaluationReport> evaluate_runs(const ReproduceRequest& request,
   return reports;
 }
 
-std::string predictions_csv(const std::vector<const PlannedRun*>& runs,
-                            const std::vector<EvaluationReport>& reports) {
-  if (reports.empty()) return "id,log2_label\n";
-  std::string text = "id,log2_label";
-  for (const PlannedRun* run : runs) {
-    text += "," + run->row->directory + "/seed-" + std::to_string(run->seed);
-  }
-  text += "\n";
-  char number[40];
-  for (std::size_t row = 0; row < reports.front().ids.size(); ++row) {
-    std::string id = reports.front().ids[row];
-    if (id.find_first_of(",\"\r\n") != std::string::npos) {
-      std::string quoted = "\"";
-      for (const char c : id) quoted += c == '"' ? "\"\"" : std::string(1, c);
-      id = quoted + "\"";
-    }
-    std::snprintf(number, sizeof number, ",%.6g", reports.front().targets[row]);
-    text += id + number;
-    for (const EvaluationReport& report : reports) {
-      std::snprintf(number, sizeof number, ",%.6g", report.predictions[row]);
-      text += number;
-    }
-    text += "\n";
-  }
+std::string six_digits(float value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", value);
   return text;
+}
+
+/// Every test row with what each model predicts of it.
+void write_predictions(const fs::path& file, const std::vector<const PlannedRun*>& runs,
+                       const std::vector<EvaluationReport>& reports) {
+  std::vector<std::string> cells{"id", "log2_label"};
+  for (const PlannedRun* run : runs) {
+    cells.push_back(run->row->directory + "/seed-" + std::to_string(run->seed));
+  }
+  bank::ManifestWriter writer(file, cells);
+  for (std::size_t row = 0; row < reports.front().ids.size(); ++row) {
+    cells = {reports.front().ids[row], six_digits(reports.front().targets[row])};
+    for (const EvaluationReport& report : reports) {
+      cells.push_back(six_digits(report.predictions[row]));
+    }
+    writer.add_row(cells);
+  }
+  writer.commit();
 }
 
 std::string title_of(Experiment experiment) {
@@ -460,8 +458,7 @@ std::vector<evaluation::ExperimentRow> collect_rows(const ReproduceRequest& requ
   return rows;
 }
 
-void write_documents(const ReproduceRequest& request, const std::string& predictions,
-                     ReproduceReport& report) {
+void write_documents(const ReproduceRequest& request, ReproduceReport& report) {
   const std::string name(name_of(request.experiment));
   const auto write = [&](const std::string& ending, const std::string& text) {
     report.documents.push_back(request.out_directory / (name + ending));
@@ -471,7 +468,6 @@ void write_documents(const ReproduceRequest& request, const std::string& predict
   write(".csv", to_csv(report.result, report.summaries));
   write(".json", to_json(report.result, report.summaries));
   write(".html", to_html(report.result, report.summaries));
-  write("-predictions.csv", predictions);
 }
 
 }  // namespace
@@ -515,10 +511,13 @@ ReproduceReport reproduce(const ReproduceRequest& request, ProgressSink& progres
   }
   result.targets = evaluations.front().targets;
   result.interval_level = evaluations.front().interval_level;
-  const std::string predictions = predictions_csv(finished, evaluations);
+  const fs::path predictions =
+      request.out_directory / (std::string(name_of(request.experiment)) + "-predictions.csv");
+  write_predictions(predictions, finished, evaluations);
   result.rows = collect_rows(request, plan, runs, evaluations);
   report.summaries = summarise(result);
-  write_documents(request, predictions, report);
+  write_documents(request, report);
+  report.documents.push_back(predictions);
   return report;
 }
 

@@ -1,8 +1,5 @@
 #include "mmra/plus/kernel_ridge.h"
 
-#include <dnnl.h>
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -11,6 +8,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/threads.h"
+#include "mmra/retrieval/matrix_product.h"
 
 namespace mmra::plus {
 namespace {
@@ -73,15 +71,8 @@ class Solver {
   }
 
   void set_right_side(std::span<const float> targets) {
-    for (std::size_t j = 0; j < width_; ++j) {
-      double sum = 0.0;
-      double count = 0.0;
-      for (std::size_t i = 0; i < n_; ++i) {
-        sum += mask(i, j) * targets[i];
-        count += mask(i, j);
-      }
-      means_.push_back(count > 0.0 ? sum / count : 0.0);
-    }
+    // The last column is of no fold: all rows are outside it.
+    means_ = means_outside(targets, folds_, static_cast<int>(width_));
     right_.resize(n_ * width_);
     for (std::size_t i = 0; i < n_; ++i) {
       for (std::size_t j = 0; j < width_; ++j) {
@@ -95,17 +86,8 @@ class Solver {
     Columns product(columns.size());
     parallel_for(n_, kProductRows, num_threads_, [&](std::size_t begin, std::size_t end) {
       if (stop_.stop_requested()) throw Interrupted();
-      omp_set_num_threads(1);  // each of our threads multiplies by itself
-      const auto rows = static_cast<dnnl_dim_t>(end - begin);
-      const auto width = static_cast<dnnl_dim_t>(width_);
-      const auto n = static_cast<dnnl_dim_t>(n_);
-      const dnnl_status_t status =
-          dnnl_sgemm('N', 'N', rows, width, n, 1.0F, kernel_.get() + begin * n_, n, columns.data(),
-                     width, 0.0F, product.data() + begin * width_, width);
-      if (status != dnnl_success) {
-        throw Error(ErrorKind::kInternal,
-                    "oneDNN's matrix product failed with status " + std::to_string(status));
-      }
+      retrieval::multiply({kernel_.get() + begin * n_, end - begin, n_},
+                          {columns.data(), n_, width_}, product.data() + begin * width_);
     });
     return product;
   }
@@ -209,6 +191,22 @@ class Solver {
 };
 
 }  // namespace
+
+std::vector<double> means_outside(std::span<const float> targets,
+                                  std::span<const std::int32_t> folds, int num_folds) {
+  std::vector<double> means;
+  for (int fold = 0; fold < num_folds; ++fold) {
+    double sum = 0.0;
+    double count = 0.0;
+    for (std::size_t i = 0; i < targets.size(); ++i) {
+      if (folds[i] == fold) continue;
+      sum += targets[i];
+      count += 1.0;
+    }
+    means.push_back(count > 0.0 ? sum / count : 0.0);
+  }
+  return means;
+}
 
 float KernelRidge::predict(std::span<const float> similarities) const {
   double sum = mean;

@@ -45,4 +45,9 @@ struct KernelRidgeFit {
                                               const RidgeSettings& settings, int num_threads,
                                               const std::stop_token& stop, ProgressSink& progress);
 
+/// [num_folds] of each fold the mean target of the rows outside it; 0 where there are none. A fold
+/// without rows has the mean of all.
+[[nodiscard]] std::vector<double> means_outside(std::span<const float> targets,
+                                                std::span<const std::int32_t> folds, int num_folds);
+
 }  // namespace mmra::plus

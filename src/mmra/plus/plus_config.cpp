@@ -6,6 +6,7 @@
 #include "mmra/bank/context_typer.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/model/config_file.h"
 #include "mmra/model/strict_reader.h"
 
 namespace mmra::plus {
@@ -18,10 +19,7 @@ constexpr char kModel[] = "mmra-plus";
 
 template <typename Value>
 void check(const char* field, Value value, Value low, Value high) {
-  if (value >= low && value <= high) return;  // false for NaN
-  throw Error(ErrorKind::kInvalidInput, std::string("mmra-plus's ") + field + " is " +
-                                            std::to_string(value) + ", it must be from " +
-                                            std::to_string(low) + " to " + std::to_string(high));
+  model::check_range(std::string("mmra-plus's ") + field, value, low, high);
 }
 
 /// The one list of the plain fields, for reading and writing alike.
@@ -157,13 +155,7 @@ PlusConfig config_from_json(std::string_view text, const std::string& origin) {
   std::string name;
   reader.read("model", name);
   if (name != kModel) reader.fail("is of the model \"" + name + "\", expected " + kModel);
-  int version = 0;
-  reader.read("format_version", version);
-  if (version != kFormatVersion) {
-    throw Error(ErrorKind::kUnsupported, origin + " has the format version " +
-                                             std::to_string(version) + ", this program reads " +
-                                             std::to_string(kFormatVersion));
-  }
+  model::expect_format_version(reader, kFormatVersion);
   PlusConfig config;
   const auto reader_of = [](model::StrictReader& source) {
     return [&source](const char* key, auto& value) { source.read(key, value); };
@@ -188,13 +180,7 @@ void save_config(const PlusConfig& config, const std::filesystem::path& file) {
 }
 
 PlusConfig load_config(const std::filesystem::path& file) {
-  PlusConfig config = config_from_json(read_file(file), file.string());
-  try {
-    validate_config(config);
-  } catch (const Error& error) {
-    throw Error(ErrorKind::kCorruptData, file.string() + ": " + error.what());
-  }
-  return config;
+  return model::load_checked(file, config_from_json);
 }
 
 }  // namespace mmra::plus

@@ -154,13 +154,6 @@ constexpr std::array<KeyKind, 3> kKeyKinds = {
     KeyKind{&FirstStage::words, &TitleTerms::word_keys},
     KeyKind{&FirstStage::pairs, &TitleTerms::pair_keys}};
 
-void require_retrieval(const model::Batch& batch) {
-  if (!batch.own_retrieval || batch.own_retrieval->table == nullptr ||
-      batch.own_retrieval->queries.size() != batch.query_rows.size()) {
-    throw Error(ErrorKind::kInternal, "mmra-plus retrieves by itself and was not told from what");
-  }
-}
-
 /// Fits the statistics of the title's keys and of the categories; writes what each row gets.
 void fit_keys(const model::LabelledBatch& train, const PlusConfig& config,
               std::span<const TitleTerms> terms, std::span<const std::int32_t> folds,
@@ -198,23 +191,6 @@ void fit_keys(const model::LabelledBatch& train, const PlusConfig& config,
   }
 }
 
-/// Of each fold the mean label of the rows outside it.
-std::vector<double> means_outside(std::span<const float> targets,
-                                  std::span<const std::int32_t> folds, int num_folds) {
-  std::vector<double> means;
-  for (int fold = 0; fold < num_folds; ++fold) {
-    double sum = 0.0;
-    double count = 0.0;
-    for (std::size_t i = 0; i < targets.size(); ++i) {
-      if (folds[i] == fold) continue;
-      sum += targets[i];
-      count += 1.0;
-    }
-    means.push_back(count > 0.0 ? sum / count : 0.0);
-  }
-  return means;
-}
-
 Spaces fit_spaces(const model::Batch& batch, const PlusConfig& config,
                   std::span<const TitleTerms> terms) {
   Spaces spaces;
@@ -227,6 +203,13 @@ Spaces fit_spaces(const model::Batch& batch, const PlusConfig& config,
 }
 
 }  // namespace
+
+void require_retrieval(const model::Batch& batch) {
+  if (!batch.own_retrieval || batch.own_retrieval->table == nullptr ||
+      batch.own_retrieval->queries.size() != batch.query_rows.size()) {
+    throw Error(ErrorKind::kInternal, "mmra-plus retrieves by itself and was not told from what");
+  }
+}
 
 std::vector<Part> parts_of_features(const PlusConfig& config) {
   std::vector<Part> parts(1, Part::kKernel);

@@ -69,6 +69,9 @@ class Memory {
                                                     std::span<const std::int32_t> rows,
                                                     const PlusConfig& config, int num_threads);
 
+/// Throws Error{kInternal} where the batch does not say what each query may retrieve.
+void require_retrieval(const model::Batch& batch);
+
 /// Features of queries that no train row is among [B × width]; parts that `config` does not have
 /// are NaN.
 [[nodiscard]] FeatureMatrix make_features(const model::Batch& batch, const PlusConfig& config,

@@ -55,11 +55,6 @@ std::string readable(const PairedGain& gain) {
   return text.data();
 }
 
-void require_own_retrieval(const model::Batch& batch) {
-  if (batch.own_retrieval && batch.own_retrieval->table != nullptr) return;
-  throw Error(ErrorKind::kInternal, "mmra-plus retrieves by itself and was not told from what");
-}
-
 }  // namespace
 
 PlusPredictor::PlusPredictor(PlusConfig config, int num_threads)
@@ -87,7 +82,7 @@ void PlusPredictor::fit(const model::LabelledBatch& train, const model::Labelled
                         const std::stop_token& stop_token, ProgressSink& progress) {
   baselines::check_labelled(train);
   baselines::check_labelled(stop);
-  require_own_retrieval(train.batch);
+  require_retrieval(train.batch);
   findings_.clear();
   memory_.reset();
   config_.label_mean = baselines::mean_of(train.targets);
@@ -201,7 +196,7 @@ std::string PlusPredictor::describe_fit() const {
 }
 
 const Memory& PlusPredictor::memory_of(const model::Batch& batch) {
-  require_own_retrieval(batch);
+  require_retrieval(batch);
   const model::OwnRetrieval& retrieval = *batch.own_retrieval;
   MemoryKey key{
       batch.memory, retrieval.table, batch.memory->num_rows(), retrieval.table->generation(), {}};

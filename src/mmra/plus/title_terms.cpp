@@ -33,16 +33,6 @@ bool is_space(char32_t c) {
          c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-TermCounts count(std::vector<TermHash> hashes) {
-  std::sort(hashes.begin(), hashes.end());
-  TermCounts counts;
-  for (const TermHash hash : hashes) {
-    if (counts.empty() || counts.back().hash != hash) counts.push_back({hash, 0});
-    ++counts.back().count;
-  }
-  return counts;
-}
-
 void keep_each_once(std::vector<TermHash>& hashes) {
   std::sort(hashes.begin(), hashes.end());
   hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
@@ -124,8 +114,8 @@ TitleTerms extract_terms(std::string_view title, std::string_view captions) {
   if (!captions.empty()) add(text::split_words(captions));
   words = terms.word_keys;
   words.insert(words.end(), terms.pair_keys.begin(), terms.pair_keys.end());
-  terms.words = count(std::move(words));
-  terms.characters = count(std::move(characters));
+  terms.words = text::count_terms(std::move(words));
+  terms.characters = text::count_terms(std::move(characters));
   keep_each_once(terms.hashtag_keys);
   keep_each_once(terms.word_keys);
   keep_each_once(terms.pair_keys);

@@ -5,20 +5,14 @@
 #include <string_view>
 #include <vector>
 
+#include "mmra/text/term_counts.h"
+
 namespace mmra::plus {
 
-/// A term is known by its hash alone (XXH3-64 of its code points): of 10⁶ terms two share a hash
-/// with a chance of 3·10⁻⁸.
-using TermHash = std::uint64_t;
-
-struct TermCount {
-  TermHash hash = 0;
-  std::uint32_t count = 0;
-  friend bool operator==(const TermCount&, const TermCount&) = default;
-};
-
-/// Terms and how often they occur, sorted by hash, so that nothing depends on a container's order.
-using TermCounts = std::vector<TermCount>;
+/// Hashes are XXH3-64 of code points.
+using text::TermCount;
+using text::TermCounts;
+using text::TermHash;
 
 /// What the lexical space and the key statistics see of a clip's texts.
 struct TitleTerms {

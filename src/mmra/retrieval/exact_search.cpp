@@ -1,11 +1,5 @@
 #include "mmra/retrieval/exact_search.h"
 
-#include <dnnl.h>
-#if __has_include(<omp.h>)  // the fuzz targets' compiler has no OpenMP; nothing is searched there
-#include <omp.h>
-#define MMRA_HAS_OPENMP
-#endif
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -14,6 +8,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/threads.h"
+#include "mmra/retrieval/matrix_product.h"
 #include "mmra/retrieval/similarity.h"
 
 namespace mmra::retrieval {
@@ -104,13 +99,8 @@ class ExactSearch {
     const std::size_t per_thread = (queries_.size() + static_cast<std::size_t>(num_threads) - 1) /
                                    static_cast<std::size_t>(num_threads);
     const std::size_t block = std::clamp<std::size_t>(per_thread, 1, kQueryBlock);
-    parallel_for(queries_.size(), block, num_threads, [this](std::size_t begin, std::size_t end) {
-    // Each of our threads multiplies by itself; oneDNN's OpenMP would start as many again.
-#ifdef MMRA_HAS_OPENMP
-      omp_set_num_threads(1);
-#endif
-      search_block(begin, end);
-    });
+    parallel_for(queries_.size(), block, num_threads,
+                 [this](std::size_t begin, std::size_t end) { search_block(begin, end); });
     return std::move(result_);
   }
 
@@ -137,16 +127,8 @@ class ExactSearch {
   /// scores [(end − begin) × count] = queries [begin, end) · table rows [first, first + count)ᵀ.
   void multiply(std::size_t begin, std::size_t end, std::size_t first, std::size_t count,
                 std::vector<float>& scores) const {
-    const auto m = static_cast<dnnl_dim_t>(end - begin);
-    const auto n = static_cast<dnnl_dim_t>(count);
-    const auto d = static_cast<dnnl_dim_t>(dim_);
-    const dnnl_status_t status =
-        dnnl_sgemm('N', 'T', m, n, d, 1.0F, query_vectors_.data() + begin * dim_, d,
-                   vectors_.data() + first * dim_, d, 0.0F, scores.data(), n);
-    if (status != dnnl_success) {
-      throw Error(ErrorKind::kInternal,
-                  "oneDNN's matrix product failed with status " + std::to_string(status));
-    }
+    multiply_by_transposed({query_vectors_.data() + begin * dim_, end - begin, dim_},
+                           {vectors_.data() + first * dim_, count, dim_}, scores.data());
   }
 
   void collect(std::size_t q, std::size_t first_row, std::span<const float> scores,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mmra/core/files.h"
+#include "mmra/evaluation/plot.h"
 #include "mmra/training/trainer.h"
 
 namespace mmra::training {
@@ -27,47 +28,14 @@ std::string number(double value, const char* format = "%.6g") {
   return text;
 }
 
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      default:
-        result += c;
-    }
-  }
-  return result;
-}
-
 std::string text_at(double x, double y, const std::string& text, const std::string& attributes) {
   return std::string("<text x=\"") + number(x) + "\" y=\"" + number(y) + "\" " + attributes + ">" +
-         escaped(text) + "</text>\n";
+         evaluation::escape_html(text) + "</text>\n";
 }
 
 std::string line(double x1, double y1, double x2, double y2, const std::string& colour) {
   return std::string("<line x1=\"") + number(x1) + "\" y1=\"" + number(y1) + "\" x2=\"" +
          number(x2) + "\" y2=\"" + number(y2) + "\" stroke=\"" + colour + "\"/>\n";
-}
-
-/// 1, 2 or 5 times a power of ten, such that `span` takes about `count` of it.
-double nice_step(double span, int count) {
-  const double raw = span / count;
-  const double power = std::pow(10.0, std::floor(std::log10(raw)));
-  for (const double factor : {1.0, 2.0, 5.0}) {
-    if (raw <= factor * power) return factor * power;
-  }
-  return 10.0 * power;
 }
 
 struct Range {
@@ -113,14 +81,14 @@ struct Panel {
 std::string Panel::draw_axes(const Range& range) const {
   std::string svg;
   const double bottom = top + kPanelHeight;
-  const double step = nice_step(range.high - range.low, 5);
+  const double step = evaluation::nice_step(range.high - range.low, 5);
   for (double tick = std::ceil(range.low / step) * step; tick <= range.high; tick += step) {
     svg += line(kLeft, y(tick, range), kWidth - kRight, y(tick, range), "#e4e4e4");
     svg += text_at(kLeft - 8, y(tick, range) + 4,
                    number(std::abs(tick) < step / 2 ? 0.0 : tick, "%.4g"), "text-anchor=\"end\"");
   }
   const auto last = static_cast<int>(values.size());
-  const int epoch_step = std::max(1, static_cast<int>(nice_step(std::max(1, last), 8)));
+  const int epoch_step = std::max(1, static_cast<int>(evaluation::nice_step(std::max(1, last), 8)));
   for (int epoch = 1; epoch <= last;
        epoch = epoch == 1 && epoch_step > 1 ? epoch_step : epoch + epoch_step) {
     svg += line(x(epoch), bottom, x(epoch), bottom + 5, "#444");

@@ -9,6 +9,7 @@
 
 #include "expect_error.h"
 #include "made_model.h"
+#include "resident_bytes.h"
 #include "test_files.h"
 
 namespace mmra::encoders {
@@ -180,6 +181,21 @@ TEST(Weights, Float32StaysInTheFileAndOutlivesIt) {
   for (std::size_t i = 0; i < 36; ++i) {
     EXPECT_NEAR(converted.values()[i], norm.values()[i], 1e-3 * std::abs(norm.values()[i]) + 1e-6);
   }
+}
+
+TEST(Weights, AsBFloat16GivesTheFilesMemoryBack) {
+  constexpr std::int64_t kSize = 1 << 18;
+  const TemporaryDirectory folder;
+  write_model(folder.path(), "{}", {{"w", {{kSize}, std::vector<float>(kSize, 1.5F)}}});
+  const auto files = std::make_shared<const ModelFiles>(folder.path());
+  const Weights weights(files, "");
+  const std::array shape{kSize};
+  const auto bits = weights.bfloat16s("w", shape);
+  EXPECT_EQ(bits->size(), static_cast<std::size_t>(kSize));
+  EXPECT_EQ(bits->front(), 0x3FC0);
+  EXPECT_EQ(bits->back(), 0x3FC0);
+  // The file has 1 MiB; what stays are its header and the pages at the tensor's ends.
+  EXPECT_LT(mmra::testing::resident_bytes(folder / "model.safetensors"), 1U << 16);
 }
 
 TEST(Weights, BFloat16FromEachType) {

@@ -51,16 +51,6 @@ class TermHasher {
   TermHash hash_ = kFnvOffset;
 };
 
-TermCounts count(std::vector<TermHash> hashes) {
-  std::sort(hashes.begin(), hashes.end());
-  TermCounts counts;
-  for (const TermHash hash : hashes) {
-    if (counts.empty() || counts.back().hash != hash) counts.push_back({hash, 0});
-    ++counts.back().count;
-  }
-  return counts;
-}
-
 TermCounts count_words(const text::SplitText& title, std::span<const text::Word> words) {
   std::vector<TermHash> hashes;
   hashes.reserve(2 * words.size());
@@ -73,7 +63,7 @@ TermCounts count_words(const text::SplitText& title, std::span<const text::Word>
     hasher.add(title.text_of(words[i + 1]));
     hashes.push_back(hasher.hash());
   }
-  return count(std::move(hashes));
+  return text::count_terms(std::move(hashes));
 }
 
 void add_characters(std::u32string_view word, std::vector<TermHash>& hashes) {
@@ -123,7 +113,7 @@ TitleTerms extract_terms(std::string_view title) {
   terms.words = count_words(split, split.words);
   std::vector<TermHash> characters;
   for (const text::Word& word : split.words) add_characters(split.text_of(word), characters);
-  terms.characters = count(std::move(characters));
+  terms.characters = text::count_terms(std::move(characters));
   for (const Phrase& phrase : find_phrases(split)) {
     terms.phrases.push_back(count_words(
         split, std::span(split.words).subspan(phrase.begin, phrase.end - phrase.begin)));

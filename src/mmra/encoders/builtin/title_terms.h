@@ -4,20 +4,15 @@
 #include <string_view>
 #include <vector>
 
+#include "mmra/text/term_counts.h"
+
 namespace mmra::encoders {
 
-/// A term is known by its hash alone: FNV-1a, 64 bits, over the UTF-8 of "w:word", "w:word word" or
-/// "c:" and the characters. Of 10⁶ terms two share a hash with a chance of 3·10⁻⁸.
-using TermHash = std::uint64_t;
-
-struct TermCount {
-  TermHash hash = 0;
-  std::uint32_t count = 0;
-  friend bool operator==(const TermCount&, const TermCount&) = default;
-};
-
-/// Terms and how often they occur, sorted by hash, so that nothing depends on a container's order.
-using TermCounts = std::vector<TermCount>;
+/// Hashes are FNV-1a, 64 bits, over the UTF-8 of "w:word", "w:word word" or "c:" and the
+/// characters.
+using text::TermCount;
+using text::TermCounts;
+using text::TermHash;
 
 /// The first token is the title, then one for each of its first phrases; the last takes the rest.
 inline constexpr int kMaxTextTokens = 8;

@@ -6,10 +6,14 @@
 #include <string_view>
 
 #include "mmra/core/files.h"
+#include "mmra/evaluation/plot.h"
 #include "mmra/pipeline/demo/demo.h"
 
 namespace mmra::pipeline::demo {
 namespace {
+
+using evaluation::decimals;
+using evaluation::escape_html;
 
 constexpr const char* kStyle = R"(
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#5b6570;--line:#d5dbe1;--paper:#fff;--accent:#0b66c3}
@@ -20,39 +24,6 @@ th,td{padding:.3rem .8rem;border-bottom:1px solid var(--line);text-align:left}td
 .number{font-size:2.4rem;font-weight:700;color:var(--accent)}.soft{color:var(--soft)}
 .frames img{height:4.5rem;margin:.15rem;border-radius:3px}.wide{overflow-x:auto}svg{max-width:100%;height:auto}
 )";
-
-std::string escape(std::string_view text) {
-  std::string safe;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        safe += "&amp;";
-        break;
-      case '<':
-        safe += "&lt;";
-        break;
-      case '>':
-        safe += "&gt;";
-        break;
-      case '"':
-        safe += "&quot;";
-        break;
-      case '\'':
-        safe += "&#39;";
-        break;
-      default:
-        safe += c;
-    }
-  }
-  return safe;
-}
-
-std::string number(double value, int decimals) {
-  if (!std::isfinite(value)) return "–";
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", decimals, value);
-  return text;
-}
 
 std::string base64(const std::vector<std::uint8_t>& bytes) {
   static constexpr char kDigits[] =
@@ -75,9 +46,9 @@ std::string score_table(const DemoResult& result) {
       "<table><tr><th>network</th><th class=n>nMSE ↓</th><th class=n>MAE ↓</th>"
       "<th class=n>SRC ↑</th></tr>";
   for (const DemoScore& score : result.scores) {
-    html += "<tr><td>" + escape(score.name) + "</td><td class=n>" + number(score.nmse, 3) +
-            "</td><td class=n>" + number(score.mae, 3) + "</td><td class=n>" +
-            number(score.src, 3) + "</td></tr>";
+    html += "<tr><td>" + escape_html(score.name) + "</td><td class=n>" + decimals(score.nmse, 3) +
+            "</td><td class=n>" + decimals(score.mae, 3) + "</td><td class=n>" +
+            decimals(score.src, 3) + "</td></tr>";
   }
   return html + "</table>";
 }
@@ -98,16 +69,16 @@ std::string scatter_plot(const EvaluationReport& report) {
       "stroke-opacity='.4'/><line x1='40' y1='360' x2='360' y2='40' stroke='currentColor' "
       "stroke-opacity='.4' stroke-dasharray='4'/>";
   for (std::size_t i = 0; i < report.targets.size(); ++i) {
-    svg += "<circle cx='" + number(place(report.targets[i]), 1) + "' cy='" +
-           number(400.0 - place(report.predictions[i]), 1) +
+    svg += "<circle cx='" + decimals(place(report.targets[i]), 1) + "' cy='" +
+           decimals(400.0 - place(report.predictions[i]), 1) +
            "' r='3' fill='#0b66c3' fill-opacity='.55'/>";
   }
   const std::string text = "<text font-size='12' fill='currentColor' ";
   svg += text + "x='200' y='392' text-anchor='middle'>true log2 of likes</text>";
   svg +=
       text + "x='16' y='200' text-anchor='middle' transform='rotate(-90 16 200)'>predicted</text>";
-  svg += text + "x='40' y='376' text-anchor='middle'>" + number(low, 0) + "</text>";
-  svg += text + "x='360' y='376' text-anchor='middle'>" + number(high, 0) + "</text>";
+  svg += text + "x='40' y='376' text-anchor='middle'>" + decimals(low, 0) + "</text>";
+  svg += text + "x='360' y='376' text-anchor='middle'>" + decimals(high, 0) + "</text>";
   return svg + "</svg>";
 }
 
@@ -115,7 +86,7 @@ std::string frames_of(const Prediction& prediction) {
   std::string html = "<div class=frames>";
   for (std::size_t i = 0; i < prediction.thumbnails.size(); ++i) {
     const std::string caption = i < prediction.captions.size() ? prediction.captions[i] : "";
-    html += "<img alt='" + escape(caption) + "' title='" + escape(caption) +
+    html += "<img alt='" + escape_html(caption) + "' title='" + escape_html(caption) +
             "' src='data:image/jpeg;base64," + base64(prediction.thumbnails[i]) + "'>";
   }
   return html + "</div>";
@@ -124,11 +95,12 @@ std::string frames_of(const Prediction& prediction) {
 std::string instance_table(const Prediction& prediction) {
   std::string html =
       "<div class=wide><table><tr><th class=n>weight</th><th class=n>similarity</th><th class=n>" +
-      escape(prediction.unit) + "</th><th>title</th></tr>";
+      escape_html(prediction.unit) + "</th><th>title</th></tr>";
   for (const Instance& instance : prediction.instances) {
-    html += "<tr><td class=n>" + number(instance.weight, 3) + "</td><td class=n>" +
-            number(instance.similarity, 3) + "</td><td class=n>" + number(instance.popularity, 0) +
-            "</td><td>" + escape(instance.title) + "</td></tr>";
+    html += "<tr><td class=n>" + decimals(instance.weight, 3) + "</td><td class=n>" +
+            decimals(instance.similarity, 3) + "</td><td class=n>" +
+            decimals(instance.popularity, 0) + "</td><td>" + escape_html(instance.title) +
+            "</td></tr>";
   }
   return html + "</table></div>";
 }
@@ -136,14 +108,14 @@ std::string instance_table(const Prediction& prediction) {
 std::string prediction_section(const DemoResult& result) {
   const Prediction& prediction = result.prediction;
   std::string html = "<h2>A clip that neither bank nor model has seen</h2><p>“" +
-                     escape(result.held_out.title) + "”</p>" + frames_of(prediction);
+                     escape_html(result.held_out.title) + "”</p>" + frames_of(prediction);
   if (!prediction.captions.empty()) {
-    html += "<p class=soft>First frame: " + escape(prediction.captions.front()) + "</p>";
+    html += "<p class=soft>First frame: " + escape_html(prediction.captions.front()) + "</p>";
   }
-  html += "<p><span class=number>" + number(prediction.popularity, 0) + "</span> " +
-          escape(prediction.unit) + " predicted; with " +
-          number(100.0 * prediction.interval_level, 0) + " % confidence between " +
-          number(prediction.interval_low, 0) + " and " + number(prediction.interval_high, 0) +
+  html += "<p><span class=number>" + decimals(prediction.popularity, 0) + "</span> " +
+          escape_html(prediction.unit) + " predicted; with " +
+          decimals(100.0 * prediction.interval_level, 0) + " % confidence between " +
+          decimals(prediction.interval_low, 0) + " and " + decimals(prediction.interval_high, 0) +
           ". It got <b>" + std::to_string(result.held_out.popularity) + "</b>.</p>" +
           "<p>The most similar past clips, and how much each counted:</p>" +
           instance_table(prediction);
@@ -171,8 +143,8 @@ std::string render_report(const DemoResult& result) {
       "<p class=soft>Each row is a network trained without that part. nMSE: mean squared error / "
       "variance; SRC: Spearman's rank correlation; on log2 of the likes.</p>";
   html += "<h2>Predicted against true</h2>" + scatter_plot(evaluation);
-  html += "<p class=soft>Intervals of " + number(100.0 * evaluation.interval_level, 0) +
-          " % held " + number(100.0 * evaluation.interval_coverage, 1) +
+  html += "<p class=soft>Intervals of " + decimals(100.0 * evaluation.interval_level, 0) +
+          " % held " + decimals(100.0 * evaluation.interval_coverage, 1) +
           " % of the test clips.</p><h2>Training</h2>" +
           read_file(result.model_directory / "history.svg");
   return html + "</html>\n";
