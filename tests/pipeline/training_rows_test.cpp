@@ -77,5 +77,28 @@ TEST_F(TrainingRows, WithoutNearDuplicatesLackThoseOfALaterSplit) {
   }
 }
 
+TEST_F(TrainingRows, WithoutLabelsAreThoseToBePredictedNeverTheFutureOrWhatIsLeftOut) {
+  const LoadedBank loaded = ingest_and_load(
+      "id,title,popularity,split,posted_at\n"
+      "a,red boat,1,train,1\nb,blue cake,2,train,2\nc,green piano,3,valid,3\n"
+      "d,Red Boat!,4,test,4\nx,yellow hat,,train,5\n");
+  const auto unlabelled = [&](RowRules rules, const RowRules& looked_at_with) {
+    const auto table = apply_rules(loaded, rules, 1, {});
+    std::vector<std::string> ids;
+    for (const std::int32_t row : unlabelled_rows(*table, looked_at_with)) {
+      ids.emplace_back(table->id(static_cast<std::size_t>(row)));
+    }
+    return ids;
+  };
+  EXPECT_THAT(unlabelled({}, {}), ElementsAre("d", "x"));
+  RowRules without_copies;
+  without_copies.drop_near_duplicates = true;
+  EXPECT_THAT(unlabelled(without_copies, without_copies), ElementsAre("d"))
+      << "a is left out and has no label now";
+  RowRules by_time;
+  by_time.protocol = Protocol::kChronological;
+  EXPECT_THAT(unlabelled({}, by_time), ::testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace mmra::pipeline::testing

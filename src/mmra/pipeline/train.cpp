@@ -25,17 +25,6 @@ constexpr int kPredictBatch = 256;
 constexpr std::size_t kMinTrainRows = 10;
 constexpr std::size_t kMinValidRows = 8;
 
-/// The rows that transductive models may look at without their labels: those to be predicted.
-std::vector<std::int32_t> unlabelled_rows(const bank::BankTable& table) {
-  std::vector<std::int32_t> rows;
-  for (std::size_t row = 0; row < table.num_rows(); ++row) {
-    if (table.split(row) == bank::Split::kTest || !table.popularity(row)) {
-      rows.push_back(static_cast<std::int32_t>(row));
-    }
-  }
-  return rows;
-}
-
 void select(const training::Examples& from, const std::vector<std::size_t>& indices,
             training::Examples& to) {
   const auto k = static_cast<std::size_t>(from.instances.k);
@@ -206,7 +195,7 @@ std::unique_ptr<model::Predictor> learn(Learner learner, const Rows& rows,
     return std::move(*fitted);
   }
   auto network = std::get<std::unique_ptr<model::IterativePredictor>>(std::move(learner));
-  network->see_unlabelled(loaded.features, unlabelled_rows(table));
+  network->see_unlabelled(loaded.features, unlabelled_rows(table, request.rules));
   training::TrainOptions options;
   options.max_epochs = request.max_epochs;
   options.batch_size = request.batch_size;

@@ -127,6 +127,18 @@ std::vector<std::int32_t> labelled_rows(const bank::BankTable& table, bank::Spli
   return rows;
 }
 
+std::vector<std::int32_t> unlabelled_rows(const bank::BankTable& table, const RowRules& rules) {
+  std::vector<std::int32_t> rows;
+  if (rules.protocol == Protocol::kChronological) return rows;
+  for (std::size_t row = 0; row < table.num_rows(); ++row) {
+    const bool has_label = table.popularity(row).has_value();
+    const bool is_test = has_label && table.split(row) == bank::Split::kTest;
+    const bool is_new = !has_label && !rules.drop_near_duplicates;
+    if (is_test || is_new) rows.push_back(static_cast<std::int32_t>(row));
+  }
+  return rows;
+}
+
 std::vector<float> labels_of(const bank::FeatureTable& features,
                              const std::vector<std::int32_t>& rows) {
   std::vector<float> labels;

@@ -41,6 +41,13 @@ struct LoadedBank {
 [[nodiscard]] std::vector<std::int32_t> labelled_rows(const bank::BankTable& table,
                                                       bank::Split split);
 
+/// The rows that a transductive model may look at without their labels: those of the test split,
+/// and others without a label. None where times decide: they are later than what it trains on.
+/// Where near-duplicates are left out only rows with a label, since `table` does not tell them from
+/// others.
+[[nodiscard]] std::vector<std::int32_t> unlabelled_rows(const bank::BankTable& table,
+                                                        const RowRules& rules);
+
 /// log2 popularity, [rows].
 [[nodiscard]] std::vector<float> labels_of(const bank::FeatureTable& features,
                                            const std::vector<std::int32_t>& rows);
