@@ -1,6 +1,5 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -8,11 +7,7 @@
 
 namespace mmra::app {
 
-/// The documented JSON object of a prediction: popularity, log2, interval, percentile, unit,
-/// instances, parts, captions.
-[[nodiscard]] nlohmann::ordered_json to_json(const pipeline::Prediction& prediction);
-
-/// The same for people: the number, its interval, where it lies, and the instances behind it.
+/// A prediction for people: the number, its interval, where it lies, and the instances behind it.
 [[nodiscard]] std::string to_text(const pipeline::Prediction& prediction);
 
 /// "What the frames show:" and a line for each caption; one that repeats the last is left out.

@@ -59,6 +59,8 @@ class PredictionEngine {
 
   [[nodiscard]] Prediction predict(const Query& query, const std::stop_token& stop);
   [[nodiscard]] const bank::MemoryBank& bank() const { return *bank_; }
+  /// Of the labelled records, ascending.
+  [[nodiscard]] const std::vector<double>& sorted_popularity() const { return sorted_popularity_; }
 
  private:
   int num_threads_;
