@@ -1,6 +1,8 @@
 #include "prediction_output.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "command.h"
 #include "console.h"
@@ -60,6 +62,37 @@ std::string to_text(const pipeline::Prediction& prediction) {
                    one_line(instance.id, 24), one_line(instance.title, 64)});
   }
   return text + table.to_text();
+}
+
+std::string to_text(const pipeline::Comparison& comparison) {
+  const auto& predictions = comparison.predictions;
+  std::vector<std::size_t> order(predictions.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return predictions[a].log2_popularity > predictions[b].log2_popularity;
+  });
+  const auto& best = predictions[comparison.best];
+  Table table({describe_unit(best.unit, best.horizon), "of the best", "the best is ahead",
+               fixed(100.0 * comparison.level, 0) + " % interval", "title"});
+  for (const std::size_t i : order) {
+    const auto pair = std::find_if(
+        comparison.pairs.begin(), comparison.pairs.end(), [&](const pipeline::TitlePair& p) {
+          return p.a == std::min(i, comparison.best) && p.b == std::max(i, comparison.best);
+        });
+    std::string ahead = "-";
+    if (pair != comparison.pairs.end() && pair->confidence) {
+      ahead = fixed(std::floor(100.0 * *pair->confidence), 0) + " %" +
+              (pair->certain ? ", clear" : ", unclear");
+    }
+    table.add_row(
+        {readable_count(predictions[i].popularity),
+         fixed(100.0 * std::exp2(predictions[i].log2_popularity - best.log2_popularity), 0) + " %",
+         ahead,
+         readable_count(predictions[i].interval_low) + " – " +
+             readable_count(predictions[i].interval_high),
+         one_line(comparison.titles[i].empty() ? "(no title)" : comparison.titles[i], 72)});
+  }
+  return one_line(comparison.verdict, 1000) + "\n\n" + table.to_text();
 }
 
 }  // namespace mmra::app

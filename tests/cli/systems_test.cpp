@@ -110,5 +110,32 @@ TEST_F(Systems, HelpSaysWhatEachIs) {
   }
 }
 
+TEST_F(Systems, CompareTitles) {
+  ASSERT_EQ(train("ridge").status, 0);
+  const std::vector<std::string> asked{
+      "compare", "--bank",   bank(),    "--model",  directory_ / "ridge",
+      "--title", "red boat", "--title", "red piano"};
+  const ProgramResult text = run_mmra(asked);
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.out, StartsWith("“red piano” does best, "));
+  EXPECT_THAT(text.out, HasSubstr("clear"));
+
+  std::vector<std::string> as_json = asked;
+  as_json.emplace_back("--json");
+  const json comparison = json::parse(run_mmra(as_json).out);
+  EXPECT_EQ(comparison["best"], 1);
+  ASSERT_EQ(comparison["results"].size(), 2U);
+  EXPECT_EQ(comparison["results"][0]["title"], "red boat");
+  EXPECT_EQ(comparison["results"][0]["instances"].size(), 10U);
+  ASSERT_EQ(comparison["pairs"].size(), 1U);
+  EXPECT_LT(comparison["pairs"][0]["difference_log2"], 0.0);
+  EXPECT_TRUE(comparison["pairs"][0]["certain"]) << "the subject decides";
+
+  const ProgramResult one =
+      run_mmra({"compare", "--bank", bank(), "--model", directory_ / "ridge", "--title", "alone"});
+  EXPECT_EQ(one.status, 1);
+  EXPECT_THAT(one.err, HasSubstr("at least two titles"));
+}
+
 }  // namespace
 }  // namespace mmra::testing

@@ -52,6 +52,13 @@ void require_own_tokens(const Query& query, const bank::BankSchema& schema) {
   if (foreign.text && !query.title.empty()) refuse("text", "--title");
 }
 
+void require_own_text(const bank::BankSchema& schema) {
+  if (!foreign_features(schema.encoders_name).text) return;
+  throw Error(ErrorKind::kInvalidInput, "the bank's text features were made elsewhere (" +
+                                            schema.encoders_name +
+                                            "), so other titles cannot be tried with it");
+}
+
 bank::RowDetails details_of(const EncodedQuery& query, const bank::TokenView& visual) {
   bank::Record record;
   record.title = query.title;
@@ -236,7 +243,25 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
 
 Prediction PredictionEngine::predict(const Query& query, const std::stop_token& stop) {
   require_own_tokens(query, schema_);
-  EncodedQuery encoded = encode_query(*bank_, *table_, encoders_, query, num_threads_, stop);
+  return answer(encode_query(*bank_, *table_, encoders_, query, num_threads_, stop), stop);
+}
+
+std::vector<Prediction> PredictionEngine::predict_titles(const Query& query,
+                                                         const std::vector<std::string>& titles,
+                                                         const std::stop_token& stop) {
+  require_own_text(schema_);
+  Query clip = query;
+  clip.title.clear();
+  require_own_tokens(clip, schema_);
+  std::vector<Prediction> predictions;
+  for (EncodedQuery& encoded :
+       encode_titles(*bank_, *table_, encoders_, query, titles, num_threads_, stop)) {
+    predictions.push_back(answer(std::move(encoded), stop));
+  }
+  return predictions;
+}
+
+Prediction PredictionEngine::answer(EncodedQuery encoded, const std::stop_token& stop) {
   const retrieval::RetrievalResult retrieved = retrieval::retrieve(
       *table_, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), card_.k,
       retrieval::RetrievalPolicy::deployed(), card_.rules.instances, num_threads_, stop);
@@ -265,8 +290,9 @@ Prediction PredictionEngine::predict(const Query& query, const std::stop_token& 
   Prediction prediction;
   const std::vector<float> predicted = predictor_.get()->predict(batch);
   prediction.log2_popularity = predicted.at(0);
-  const double half_width =
-      calibration_.half_width(training::error_signals(batch, predicted).at(0));
+  const training::ErrorSignals signals = training::error_signals(batch, predicted).at(0);
+  const double half_width = calibration_.half_width(signals);
+  prediction.error_scale = calibration_.error_scale(signals);
   prediction.popularity = bank::popularity_of_log2(prediction.log2_popularity);
   prediction.interval_level = calibration_.level;
   prediction.interval_low = bank::popularity_of_log2(prediction.log2_popularity - half_width);

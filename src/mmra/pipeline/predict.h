@@ -34,7 +34,8 @@ struct Prediction {
   double interval_level = 0.8;
   double interval_low = 0.0;  ///< popularity; the truth lies between with probability >= level
   double interval_high = 0.0;
-  double percentile = 0.0;  ///< share of the bank's labelled records below, in percent
+  double error_scale = 1.0;  ///< the error that is expected of this query against an average one
+  double percentile = 0.0;   ///< share of the bank's labelled records below, in percent
   std::string unit;
   std::string horizon;
   std::vector<Instance> instances;  ///< with their weights
@@ -58,11 +59,19 @@ class PredictionEngine {
                    encoders::Precision precision = encoders::Precision::kAuto);
 
   [[nodiscard]] Prediction predict(const Query& query, const std::stop_token& stop);
+  /// [titles] what predict() says of the clip or stored record under each of them (`query.title` is
+  /// not looked at). The clip is decoded and encoded once.
+  [[nodiscard]] std::vector<Prediction> predict_titles(const Query& query,
+                                                       const std::vector<std::string>& titles,
+                                                       const std::stop_token& stop);
+  [[nodiscard]] const training::Calibration& calibration() const { return calibration_; }
   [[nodiscard]] const bank::MemoryBank& bank() const { return *bank_; }
   /// Of the labelled records, ascending.
   [[nodiscard]] const std::vector<double>& sorted_popularity() const { return sorted_popularity_; }
 
  private:
+  [[nodiscard]] Prediction answer(EncodedQuery encoded, const std::stop_token& stop);
+
   int num_threads_;
   std::unique_ptr<bank::MemoryBank> bank_;
   bank::BankSchema schema_;

@@ -38,6 +38,30 @@ nlohmann::ordered_json to_json(const Prediction& prediction) {
   return document;
 }
 
+nlohmann::ordered_json to_json(const Comparison& comparison) {
+  nlohmann::ordered_json document = {{"unit", comparison.predictions.front().unit},
+                                     {"level", comparison.level},
+                                     {"best", comparison.best},
+                                     {"results", nlohmann::ordered_json::array()},
+                                     {"pairs", nlohmann::ordered_json::array()},
+                                     {"verdict", comparison.verdict}};
+  for (std::size_t i = 0; i < comparison.titles.size(); ++i) {
+    nlohmann::ordered_json result = {{"title", comparison.titles[i]}};
+    result.update(to_json(comparison.predictions[i]));
+    document["results"].push_back(std::move(result));
+  }
+  for (const TitlePair& pair : comparison.pairs) {
+    document["pairs"].push_back({{"a", pair.a},
+                                 {"b", pair.b},
+                                 {"difference_log2", pair.difference_log2},
+                                 {"ratio", pair.ratio},
+                                 {"confidence", nullptr},
+                                 {"certain", pair.certain}});
+    if (pair.confidence) document["pairs"].back()["confidence"] = *pair.confidence;
+  }
+  return document;
+}
+
 nlohmann::ordered_json to_search_json(const Instance& instance) {
   nlohmann::ordered_json document = {{"id", instance.id},
                                      {"title", instance.title},

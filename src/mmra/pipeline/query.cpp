@@ -1,5 +1,7 @@
 #include "mmra/pipeline/query.h"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "mmra/bank/context_typer.h"
@@ -34,6 +36,54 @@ EncodedQuery stored_query(const bank::MemoryBank& bank, const bank::BankTable& t
   encoded.posted_at = record->posted_at;
   encoded.identity.own_row = row;
   encoded.identity.as_of = query.as_of ? query.as_of : record->posted_at;
+  return encoded;
+}
+
+void check_can_be_encoded(const Query& query, const std::vector<std::string>& titles,
+                          const bank::BankSchema& schema) {
+  const bool all_have_titles = std::none_of(titles.begin(), titles.end(),
+                                            [](const std::string& title) { return title.empty(); });
+  if (!query.id && query.video.empty() && !all_have_titles) {
+    throw Error(ErrorKind::kInvalidInput,
+                "nothing to ask about: give --title, --video or both, or --id of a stored record");
+  }
+  if (foreign_features(schema.encoders_name).retrieval) {
+    throw Error(ErrorKind::kInvalidInput,
+                "the bank's retrieval vectors were made elsewhere (" + schema.encoders_name +
+                    "), so nothing new can be compared with them; ask about a record with --id");
+  }
+}
+
+/// A stored record without its title; `clip` gets what the bank has of its frames' captions.
+EncodedQuery stored_clip(const bank::MemoryBank& bank, const bank::BankTable& table,
+                         const Query& query, encoders::EncodedClip& clip) {
+  EncodedQuery encoded = stored_query(bank, table, query);
+  clip.captions = encoded.captions;
+  return encoded;
+}
+
+/// A clip that is not in the bank, decoded and encoded; without a video nothing but what is known.
+EncodedQuery new_clip(const bank::BankTable& table, const bank::BankSchema& schema,
+                      const encoders::EncoderSet& encoders, const Query& query,
+                      encoders::EncodedClip& clip, int num_threads, const std::stop_token& stop) {
+  DecodedClip decoded;
+  if (!query.video.empty()) {
+    decoded = decode_clip(query.video, encoders.traits(), schema.num_frames, num_threads, stop);
+  }
+  clip = encoders.encode_clip(decoded.frames, {num_threads, stop});
+  EncodedQuery encoded;
+  encoded.features.visual_tokens = to_half(clip.visual_tokens);
+  encoded.captions = clip.captions;
+  encoded.thumbnails = std::move(decoded.thumbnails);
+  encoded.clip = std::move(decoded.clip);
+  encoded.warning = std::move(decoded.warning);
+  encoded.context = query.context;
+  if (!query.video.empty()) {
+    add_clip_context(encoded.clip, schema.context_columns, encoded.context);
+  }
+  encoded.posted_at = query.posted_at;
+  encoded.identity.own_row = table.row_of(query.own_id);
+  encoded.identity.as_of = query.as_of ? query.as_of : query.posted_at;
   return encoded;
 }
 
@@ -125,38 +175,32 @@ EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& t
                           const encoders::EncoderSet& encoders, const Query& query, int num_threads,
                           const std::stop_token& stop) {
   if (query.id) return stored_query(bank, table, query);
-  if (query.title.empty() && query.video.empty()) {
-    throw Error(ErrorKind::kInvalidInput,
-                "nothing to ask about: give --title, --video or both, or --id of a stored record");
-  }
+  return std::move(
+      encode_titles(bank, table, encoders, query, {query.title}, num_threads, stop).front());
+}
+
+std::vector<EncodedQuery> encode_titles(const bank::MemoryBank& bank, const bank::BankTable& table,
+                                        const encoders::EncoderSet& encoders, const Query& query,
+                                        const std::vector<std::string>& titles, int num_threads,
+                                        const std::stop_token& stop) {
   const bank::BankSchema schema = bank.info().schema;
-  if (foreign_features(schema.encoders_name).retrieval) {
-    throw Error(ErrorKind::kInvalidInput,
-                "the bank's retrieval vectors were made elsewhere (" + schema.encoders_name +
-                    "), so nothing new can be compared with them; ask about a record with --id");
+  check_can_be_encoded(query, titles, schema);
+  encoders::EncodedClip clip;
+  const EncodedQuery asked =
+      query.id ? stored_clip(bank, table, query, clip)
+               : new_clip(table, schema, encoders, query, clip, num_threads, stop);
+  const std::vector<std::string_view> views(titles.begin(), titles.end());
+  std::vector<encoders::Encoding> encodings =
+      encoders.encode_titles(clip, views, {num_threads, stop});
+  std::vector<EncodedQuery> queries;
+  for (std::size_t i = 0; i < titles.size(); ++i) {
+    EncodedQuery encoded = asked;
+    encoded.title = titles[i];
+    encoded.features.text_tokens = to_half(encodings[i].text_tokens);
+    encoded.features.retrieval_vector = std::move(encodings[i].retrieval_vector);
+    queries.push_back(std::move(encoded));
   }
-  DecodedClip clip;
-  if (!query.video.empty()) {
-    clip = decode_clip(query.video, encoders.traits(), schema.num_frames, num_threads, stop);
-  }
-  encoders::Encoding encoding = encoders.encode(clip.frames, query.title, {num_threads, stop});
-  EncodedQuery encoded;
-  encoded.title = query.title;
-  encoded.features.visual_tokens = to_half(encoding.visual_tokens);
-  encoded.features.text_tokens = to_half(encoding.text_tokens);
-  encoded.features.retrieval_vector = std::move(encoding.retrieval_vector);
-  encoded.captions = std::move(encoding.captions);
-  encoded.thumbnails = std::move(clip.thumbnails);
-  encoded.clip = std::move(clip.clip);
-  encoded.warning = std::move(clip.warning);
-  encoded.context = query.context;
-  if (!query.video.empty()) {
-    add_clip_context(encoded.clip, schema.context_columns, encoded.context);
-  }
-  encoded.posted_at = query.posted_at;
-  encoded.identity.own_row = table.row_of(query.own_id);
-  encoded.identity.as_of = query.as_of ? query.as_of : query.posted_at;
-  return encoded;
+  return queries;
 }
 
 encoders::EncoderSet open_bank_encoders(const std::filesystem::path& bank_directory,

@@ -76,6 +76,16 @@ struct DecodedClip {
                                         const encoders::EncoderSet& encoders, const Query& query,
                                         int num_threads, const std::stop_token& stop);
 
+/// One clip under each of `titles` (`query.title` is not looked at): the clip is decoded and
+/// encoded once; of a stored record (`query.id`) what the bank has of its clip is taken. Each is
+/// what encode_query gives for that title. Throws as encode_query does.
+[[nodiscard]] std::vector<EncodedQuery> encode_titles(const bank::MemoryBank& bank,
+                                                      const bank::BankTable& table,
+                                                      const encoders::EncoderSet& encoders,
+                                                      const Query& query,
+                                                      const std::vector<std::string>& titles,
+                                                      int num_threads, const std::stop_token& stop);
+
 /// Opens the encoders frozen in a bank and checks that they are those its schema names.
 [[nodiscard]] encoders::EncoderSet open_bank_encoders(
     const std::filesystem::path& bank_directory, const bank::BankSchema& schema,

@@ -152,7 +152,7 @@ class Session : public std::enable_shared_from_this<Session> {
     phase_ = Phase::kReading;
     parser_.emplace();
     parser_->header_limit(options_.max_header_bytes);
-    parser_->body_limit(boost::none);
+    parser_->body_limit(std::numeric_limits<std::uint64_t>::max());  // begin_body has its own
     stream_.expires_after(options_.header_timeout);
     http::async_read_header(
         stream_, buffer_, *parser_,
