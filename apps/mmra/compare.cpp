@@ -5,6 +5,7 @@
 #include "command.h"
 #include "console.h"
 #include "interrupt.h"
+#include "mmra/pipeline/prediction_json.h"
 #include "prediction_output.h"
 #include "query_flags.h"
 
@@ -32,7 +33,7 @@ int run_compare(const CompareFlags& flags, const CommonOptions& common) {
   const auto& warning = comparison.predictions.front().warning;
   if (warning) std::fprintf(stderr, "warning: %s\n", warning->c_str());
   if (common.json) {
-    print_json(to_json(comparison));
+    print_json(pipeline::to_json(comparison));
   } else {
     std::fputs(to_text(comparison).c_str(), stdout);
   }

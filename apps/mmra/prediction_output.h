@@ -1,6 +1,5 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -9,16 +8,8 @@
 
 namespace mmra::app {
 
-/// The documented JSON object of a prediction: popularity, log2, interval, percentile, unit,
-/// instances, parts, captions.
-[[nodiscard]] nlohmann::ordered_json to_json(const pipeline::Prediction& prediction);
-
-/// The same for people: the number, its interval, where it lies, and the instances behind it.
+/// A prediction for people: the number, its interval, where it lies, and the instances behind it.
 [[nodiscard]] std::string to_text(const pipeline::Prediction& prediction);
-
-/// The documented JSON object of a comparison: unit, level, best, results (each a prediction with
-/// its title), pairs, verdict.
-[[nodiscard]] nlohmann::ordered_json to_json(const pipeline::Comparison& comparison);
 
 /// The verdict, and the titles from best to worst.
 [[nodiscard]] std::string to_text(const pipeline::Comparison& comparison);

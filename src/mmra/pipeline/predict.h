@@ -66,6 +66,8 @@ class PredictionEngine {
                                                        const std::stop_token& stop);
   [[nodiscard]] const training::Calibration& calibration() const { return calibration_; }
   [[nodiscard]] const bank::MemoryBank& bank() const { return *bank_; }
+  /// Of the labelled records, ascending.
+  [[nodiscard]] const std::vector<double>& sorted_popularity() const { return sorted_popularity_; }
 
  private:
   [[nodiscard]] Prediction answer(EncodedQuery encoded, const std::stop_token& stop);
