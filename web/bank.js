@@ -128,6 +128,11 @@ function searchByClip(file) {
   return search((signal) => post('/v1/search', form, { signal }), `the clip ${file.name}`);
 }
 
+/** Of one frame; what is said of the frame before is not said again. */
+function captionAt(captions, i) {
+  return captions?.[i] !== captions?.[i - 1] ? (captions?.[i] ?? '') : '';
+}
+
 function showDetail(video) {
   const dialog = byId('detail');
   const box = h('div', { class: 'detail', 'aria-busy': 'true' });
@@ -141,14 +146,14 @@ function showDetail(video) {
     const record = await get(`/v1/videos/${encodeURIComponent(video.id)}`);
     const thumbnails = record.thumbnails ?? [];
     replace(box,
-      thumbnails.length > 0 && h('div', { class: 'frames' }, thumbnails.map((url, i) =>
-        h('figure', {}, thumbnail(url), h('figcaption', {}, record.captions?.[i] ?? '')))),
       h('dl', { class: 'facts' },
         fact(unit || 'popularity', record.popularity === null ? 'not known' : count(record.popularity)),
         fact('posted', record.posted_at && day(record.posted_at)),
         fact('split', record.split),
         fact('id', record.id),
-        Object.entries(record.context ?? {}).map(([name, value]) => fact(name, String(value)))));
+        Object.entries(record.context ?? {}).map(([name, value]) => fact(name, String(value)))),
+      thumbnails.length > 0 && h('div', { class: 'frames' }, thumbnails.map((url, i) =>
+        h('figure', {}, thumbnail(url), h('figcaption', {}, captionAt(record.captions, i))))));
   });
 }
 

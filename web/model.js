@@ -63,7 +63,7 @@ function calibrationPanel(calibration) {
     h('p', { class: 'sub' },
       width === null
         ? `The ${count(calibration.num_rows)} calibration videos are too few for an interval of ${Math.round(100 * calibration.level)} %: it is unbounded.`
-        : `Of videos like the ${count(calibration.num_rows)} that calibrated it, at least ${Math.round(100 * calibration.level)} % fall into their interval. An average one reaches from a ${(2 ** width).toFixed(1)}th of the number to ${(2 ** width).toFixed(1)} times it.`),
+        : `Of videos like the ${count(calibration.num_rows)} that calibrated it, at least ${Math.round(100 * calibration.level)} % fall into their interval. An average one reaches from the ${(2 ** width).toFixed(1)}th part of the number to ${(2 ** width).toFixed(1)} times it.`),
     signals.length > 0 && h('p', { class: 'sub' }, `It is wider where errors are expected to be larger, by: ${signals.map(([name]) => name.replaceAll('_', ' ')).join(', ')}.`),
     Array.isArray(calibration.coverage) && coverageTable(calibration.coverage));
 }
@@ -88,7 +88,8 @@ function historyPanel(history) {
     h('h2', { id: 'm-history' }, 'How it learned'),
     best >= 0 && h('p', { class: 'sub' }, `The weights of epoch ${best + 1} were kept.`),
     h('div', { class: 'legend chart' }, series.map((one, i) =>
-      h('span', {}, s('svg', { viewBox: '0 0 28 8', 'aria-hidden': 'true' }, s('line', { class: `series-${i}`, x1: 0, x2: 28, y1: 4, y2: 4 })), one.name))),
+      h('span', {}, s('svg', { viewBox: '0 0 28 8', 'aria-hidden': 'true' }, s('line', { class: `series-${i}`, x1: 0, x2: 28, y1: 4, y2: 4 })),
+        `${one.name}, ${number(one.values[0], 2)} to ${number(one.values.at(-1), 2)}`))),
     lines(series, 'epochs'));
 }
 

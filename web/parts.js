@@ -71,12 +71,13 @@ export function instanceList(instances, { unit, used = true }) {
 
 export function frameList(frames) {
   return h('div', { class: 'frames' },
-    frames.map((frame) =>
+    frames.map((frame, i) =>
       h('figure', { class: 'rise' },
         h('img', { src: frame.thumbnail, alt: '', width: 128, height: 96 }),
         h('figcaption', {},
           frame.time_s === undefined || frame.time_s === null ? '' : `${frame.time_s.toFixed(1)} s `,
-          frame.caption ?? ''))));
+          // What is said of the frame before is not said again.
+          (frame.caption !== frames[i - 1]?.caption && frame.caption) || ''))));
 }
 
 /** Runs `work` with `box` marked busy, and shows in it what went wrong. */

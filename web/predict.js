@@ -267,7 +267,7 @@ function comparison(compared, distribution) {
 }
 
 function show(answer) {
-  replace(byId('answer'), headline(answer), reasons(answer), framesPanel(answer), instancesPanel(answer), tryOthers(answer));
+  replace(byId('answer'), headline(answer), reasons(answer), tryOthers(answer), framesPanel(answer), instancesPanel(answer));
 }
 
 async function ask() {
