@@ -45,7 +45,7 @@ function metricsPanel(metrics) {
   return h('section', { class: 'panel', 'aria-labelledby': 'm-metrics' },
     h('h2', { id: 'm-metrics' }, 'How well it does'),
     h('p', { class: 'sub' }, 'On videos that it did not learn from. nMSE is 1 for always guessing the mean, 0 for knowing; MAE is in doublings; SRC is how well it ranks, 1 at best.'),
-    h('div', { class: 'table-box', tabindex: 0, role: 'region', 'aria-labelledby': 'm-metrics' },
+    h('div', { class: 'table-box', tabindex: 0, role: 'region', 'aria-label': 'Figures' },
       h('table', {},
         h('thead', {}, h('tr', {}, ['Videos', 'n', 'nMSE', 'MAE', 'SRC'].map((name) => h('th', { scope: 'col' }, name)))),
         h('tbody', {}, rows.map(([name, value]) =>
@@ -69,7 +69,7 @@ function calibrationPanel(calibration) {
 }
 
 function coverageTable(coverage) {
-  return h('div', { class: 'table-box', tabindex: 0, role: 'region', 'aria-labelledby': 'm-cal' },
+  return h('div', { class: 'table-box', tabindex: 0, role: 'region', 'aria-label': 'Coverage' },
     h('table', {},
       h('thead', {}, h('tr', {}, ['Tenth by predicted popularity', 'covered'].map((name) => h('th', { scope: 'col' }, name)))),
       h('tbody', {}, coverage.map((share, i) =>
