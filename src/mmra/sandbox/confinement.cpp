@@ -87,16 +87,19 @@ constexpr Refused kRefused[] = {
                   std::to_string(error) + "); a kernel with seccomp is needed");
 }
 
-void limit(int resource, rlim_t value, const char* name) {
-  const rlimit both{value, value};
-  if (::setrlimit(static_cast<__rlimit_resource>(resource), &both) != 0) fail(name, errno);
+void limit(__rlimit_resource resource, const rlimit& limits, const char* name) {
+  if (::setrlimit(resource, &limits) != 0) fail(name, errno);
+}
+void limit(__rlimit_resource resource, rlim_t value, const char* name) {
+  limit(resource, rlimit{value, value}, name);
 }
 
 void set_limits(const ConfinementLimits& limits) {
 #ifndef MMRA_ADDRESS_SANITIZER  // which reserves terabytes of addresses
   limit(RLIMIT_AS, static_cast<rlim_t>(limits.max_memory_bytes), "RLIMIT_AS");
 #endif
-  limit(RLIMIT_CPU, static_cast<rlim_t>(limits.max_processor_s), "RLIMIT_CPU");
+  const auto seconds = static_cast<rlim_t>(limits.max_processor_s);
+  limit(RLIMIT_CPU, {seconds, seconds + 1}, "RLIMIT_CPU");  // SIGXCPU says why, SIGKILL would not
   limit(RLIMIT_FSIZE, 0, "RLIMIT_FSIZE");
   limit(RLIMIT_CORE, 0, "RLIMIT_CORE");
   limit(RLIMIT_NOFILE, 3, "RLIMIT_NOFILE");

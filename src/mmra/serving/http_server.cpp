@@ -30,7 +30,7 @@ using Clock = std::chrono::steady_clock;
 using beast::error_code;
 
 constexpr std::size_t kFirstReadBytes = 1024;
-constexpr std::size_t kBodyChunkBytes = 64 * 1024;
+constexpr std::size_t kBodyChunkBytes = std::size_t{64} << 10;
 constexpr std::chrono::seconds kLingerTimeout{2};
 constexpr std::size_t kMaxLingerBytes = 1 << 20;
 // A client that does not read its events is not kept in memory for ever.
@@ -58,8 +58,11 @@ class Sessions {
   [[nodiscard]] ConnectionCounts counts() const;
   void count_refused() { ++num_refused_; }
   void count_timeout() { ++num_timed_out_; }
-  /// Called when the last one has left after stop_all().
-  std::function<void()> when_empty;
+  /// Calls `action` when the last one has left after stop_all().
+  void set_when_empty(std::function<void()> action) {
+    const std::scoped_lock lock(mutex_);
+    when_empty_ = std::move(action);
+  }
 
  private:
   struct Entry {
@@ -69,6 +72,7 @@ class Sessions {
   mutable std::mutex mutex_;
   std::map<Session*, Entry> all_;
   std::list<Session*> idle_;  ///< the longest idle first
+  std::function<void()> when_empty_;
   std::atomic<bool> stopping_ = false;
   std::uint64_t num_accepted_ = 0;
   std::uint64_t num_evicted_ = 0;
@@ -84,7 +88,7 @@ class Session : public std::enable_shared_from_this<Session> {
       : sessions_(sessions),
         options_(sessions.options),
         stream_(std::move(socket)),
-        deadline_timer_(stream_.get_executor()) {}
+        timer_(stream_.get_executor()) {}
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session() { sessions_.leave(*this); }
@@ -129,6 +133,18 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // ---- reading
 
+  /// The stream's own clock would close the connection, and 408 could not be said.
+  void limit_reading(Clock::time_point until) {
+    stream_.expires_never();
+    came_too_late_ = false;
+    timer_.expires_at(until);
+    timer_.async_wait([self = shared_from_this(), number = ++num_reads_](error_code error) {
+      if (error || number != self->num_reads_ || self->phase_ != Phase::kReading) return;
+      self->came_too_late_ = true;
+      self->stream_.cancel();
+    });
+  }
+
   void wait_for_request() {
     if (sessions_.stopping()) return close();
     keep_alive_ = false;
@@ -153,7 +169,7 @@ class Session : public std::enable_shared_from_this<Session> {
     parser_.emplace();
     parser_->header_limit(options_.max_header_bytes);
     parser_->body_limit(std::numeric_limits<std::uint64_t>::max());  // begin_body has its own
-    stream_.expires_after(options_.header_timeout);
+    limit_reading(Clock::now() + options_.header_timeout);
     http::async_read_header(
         stream_, buffer_, *parser_,
         [self = shared_from_this()](error_code error, std::size_t) { self->on_header(error); });
@@ -161,6 +177,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void on_header(error_code error) {
     received_at_ = Clock::now();
+    timer_.cancel();
     if (error) return refuse_header(error);
     try {
       if (!read_head()) return;
@@ -175,7 +192,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void refuse_header(error_code error) {
-    if (error == beast::error::timeout) {
+    if (error == asio::error::operation_aborted && came_too_late_) {
       sessions_.count_timeout();
       return answer_at_once(to_response(
           {408, "request_timeout", "the request did not come in time", "send it in one go"}));
@@ -266,15 +283,16 @@ class Session : public std::enable_shared_from_this<Session> {
     if (chunk_.empty()) chunk_.resize(kBodyChunkBytes);
     parser_->get().body().data = chunk_.data();
     parser_->get().body().size = chunk_.size();
-    stream_.expires_at(body_expiry());
+    limit_reading(body_expiry());
     http::async_read_some(
         stream_, buffer_, *parser_,
         [self = shared_from_this()](error_code error, std::size_t) { self->on_body(error); });
   }
 
   void on_body(error_code error) {
+    timer_.cancel();
     if (error == http::error::need_buffer) error = {};
-    if (error == beast::error::timeout) {
+    if (error == asio::error::operation_aborted && came_too_late_) {
       sessions_.count_timeout();
       return answer_at_once(to_response({408, "request_timeout", "the body came too slowly",
                                          "send it again over a faster connection"}));
@@ -355,7 +373,7 @@ class Session : public std::enable_shared_from_this<Session> {
       return end_events(number);
     }
     is_answered_ = true;
-    deadline_timer_.cancel();
+    timer_.cancel();
     write(std::move(response));
   }
 
@@ -438,7 +456,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void end_events(std::uint64_t number) {
     if (number != number_ || is_answered_ || !is_streaming_) return;
     is_answered_ = true;
-    deadline_timer_.cancel();
+    timer_.cancel();
     note(200);
     write_events();
   }
@@ -512,11 +530,12 @@ class Session : public std::enable_shared_from_this<Session> {
     if (phase_ == Phase::kClosed) return;
     phase_ = Phase::kClosed;
     sessions_.set_idle(*this, false);
-    deadline_timer_.cancel();
+    timer_.cancel();
     body_.reset();
     error_code ignored;
     stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
     stream_.close();
+    sessions_.leave(*this);  // an answer that is still being made may hold the object for a while
   }
 
   Sessions& sessions_;
@@ -537,7 +556,9 @@ class Session : public std::enable_shared_from_this<Session> {
 
   std::uint64_t number_ = 0;  ///< of the request that is being answered
   bool is_answered_ = false;
-  asio::steady_timer deadline_timer_;
+  asio::steady_timer timer_;  ///< of the read under way, then of the answer
+  std::uint64_t num_reads_ = 0;
+  bool came_too_late_ = false;
   std::stop_source stop_source_;
   std::optional<http::response<http::string_body>> response_;
 
@@ -600,8 +621,8 @@ void Session::dispatch(Request&& request) {
   stop_source_ = {};
   stream_.expires_never();
   const auto deadline = received_at_ + options_.deadline;
-  deadline_timer_.expires_at(deadline);
-  deadline_timer_.async_wait([self = shared_from_this(), number = number_](error_code error) {
+  timer_.expires_at(deadline);
+  timer_.async_wait([self = shared_from_this(), number = number_](error_code error) {
     if (!error) self->on_deadline(number);
   });
   const auto exchange = std::make_shared<SessionExchange>(
@@ -642,7 +663,7 @@ void Sessions::leave(Session& session) {
   if (found == all_.end()) return;
   if (found->second.idle) idle_.erase(*found->second.idle);
   all_.erase(found);
-  if (all_.empty() && stopping_ && when_empty) when_empty();
+  if (all_.empty() && stopping_ && when_empty_) when_empty_();
 }
 
 void Sessions::set_idle(Session& session, bool idle) {
@@ -700,13 +721,15 @@ class HttpServer::Impl {
   void run(const std::stop_token& stop) {
     const std::stop_callback on_stop(stop,
                                      [this] { asio::post(strand_, [this] { begin_stop(); }); });
-    sessions_.when_empty = [this] { asio::post(strand_, [this] { end_if_empty(); }); };
+    sessions_.set_when_empty([this] { asio::post(strand_, [this] { end_if_empty(); }); });
     accept();
     std::vector<std::jthread> threads;
     for (int i = 1; i < options_.num_threads; ++i) {
       threads.emplace_back([this] { run_handlers(); });
     }
     run_handlers();
+    threads.clear();
+    sessions_.set_when_empty({});
   }
 
  private:

@@ -26,7 +26,7 @@ struct HttpServerOptions {
   std::chrono::milliseconds header_timeout{10'000};  ///< for a request's line and headers
   /// … for a body, and beyond that as long as it sends at least so much:
   std::chrono::milliseconds body_grace{20'000};
-  std::int64_t min_body_bytes_per_s = 16 * 1024;
+  std::int64_t min_body_bytes_per_s = std::int64_t{16} << 10;
   std::chrono::milliseconds write_timeout{30'000};  ///< to take a piece of the answer
   /// To the answer, from the request's last byte.
   std::chrono::milliseconds deadline{60'000};

@@ -53,8 +53,8 @@ std::string Metrics::to_text(const std::map<std::string, double>& gauges) const 
       for (std::size_t i = 0; i < histogram.counts.size(); ++i) {
         count += histogram.counts[i];
         const std::string bound = i < kBounds.size() ? number(kBounds[i]) : "+Inf";
-        text += "mmra_http_response_seconds_bucket{" + labels + ",le=\"" + bound + "\"} " +
-                std::to_string(count) + "\n";
+        text.append("mmra_http_response_seconds_bucket{").append(labels).append(",le=\"");
+        text.append(bound).append("\"} ").append(std::to_string(count)).append("\n");
       }
       text += "mmra_http_response_seconds_sum{" + labels + "} " + number(histogram.sum_s) + "\n";
       text += "mmra_http_response_seconds_count{" + labels + "} " + std::to_string(count) + "\n";

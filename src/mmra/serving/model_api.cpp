@@ -190,6 +190,7 @@ void ModelApi::compare(const std::shared_ptr<Exchange>& exchange) {
                                        std::vector<EncodedQuery> encoded,
                                        const pipeline::DecodedClip*) {
     std::vector<pipeline::Prediction> predictions;
+    predictions.reserve(encoded.size());
     for (EncodedQuery& query : encoded) {
       predictions.push_back(engine.predict(std::move(query), asked.stop()));
     }

@@ -16,10 +16,10 @@
 namespace mmra::serving {
 namespace {
 
-constexpr std::uint64_t kMaxJsonBytes = 256 * 1024;
-constexpr std::uint64_t kMaxFormOverhead = 256 * 1024;  // beside the video
+constexpr std::uint64_t kMaxJsonBytes = std::uint64_t{256} << 10;
+constexpr std::uint64_t kMaxFormOverhead = std::uint64_t{256} << 10;  // beside the video
 constexpr std::size_t kMaxFormFields = 64;
-constexpr std::size_t kMaxFieldBytes = 64 * 1024;  // the context, as JSON
+constexpr std::size_t kMaxFieldBytes = std::size_t{64} << 10;  // the context, as JSON
 constexpr char kPageName[] = "index.html";
 constexpr char kOpenApiName[] = "openapi.json";
 

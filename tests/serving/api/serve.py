@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -177,6 +178,7 @@ class Server:
             self.process.send_signal(how)
         status = self.process.wait(timeout)
         self.process.stdout.close()
+        self.log.close()
         return status
 
 
@@ -209,8 +211,7 @@ class WithBank(unittest.TestCase):
     def tearDownClass(cls):
         for server in cls.servers:
             if server.process.poll() is None:
-                server.process.kill()
-                server.process.wait()
+                server.stop(signal.SIGKILL)
         cls.folder.cleanup()
 
     @classmethod
@@ -218,6 +219,13 @@ class WithBank(unittest.TestCase):
         server = Server(bank or cls.bank, model or cls.model, *flags)
         cls.servers.append(server)
         return server
+
+    @classmethod
+    def copy_bank(cls):
+        """Another bank: each has one writer."""
+        copy = tempfile.mkdtemp(dir=cls.folder.name) + "/bank"
+        shutil.copytree(cls.bank, copy)
+        return copy
 
     def expect_problem(self, answer, status, code):
         self.assertEqual((answer.status, answer.json.get("code")), (status, code), answer.body)
