@@ -121,7 +121,8 @@ std::vector<std::string> missing_names(const bank::CsvRow& header,
     std::string names;
     for (const std::string& name : column.names)
       names += (names.empty() ? "" : " or ") + in_quotes(name);
-    missing.push_back(names + " (" + field + ")");
+    names.append(" (").append(field).append(")");
+    missing.push_back(std::move(names));
   }
   for (const auto& [name, column] : request.context) {
     if (!column_named(header, column))
