@@ -14,26 +14,6 @@ namespace {
 // A title longer than this is not quoted whole in a sentence.
 constexpr std::size_t kQuotedBytes = 60;
 
-void check_titles(const Query& query, const std::vector<std::string>& titles) {
-  const auto refuse = [](const std::string& what) { throw Error(ErrorKind::kInvalidInput, what); };
-  if (titles.size() < 2) {
-    refuse("comparing needs at least two titles, got " + std::to_string(titles.size()));
-  }
-  if (titles.size() > kMaxTitles) {
-    refuse("at most " + std::to_string(kMaxTitles) + " titles can be compared at once, got " +
-           std::to_string(titles.size()));
-  }
-  std::set<std::string> seen;
-  for (const std::string& title : titles) {
-    if (title.empty() && !query.id && query.video.empty()) {
-      refuse("a title is empty and there is no clip; give the clip, or leave that title out");
-    }
-    if (!seen.insert(title).second) {
-      refuse("the title \"" + title + "\" is given twice; give each once");
-    }
-  }
-}
-
 std::string quoted(const std::string& title) {
   if (title.empty()) return "no title";
   if (title.size() <= kQuotedBytes) return "“" + title + "”";
@@ -96,6 +76,26 @@ std::string verdict_of(const Comparison& comparison) {
 }
 
 }  // namespace
+
+void check_titles(const Query& query, const std::vector<std::string>& titles) {
+  const auto refuse = [](const std::string& what) { throw Error(ErrorKind::kInvalidInput, what); };
+  if (titles.size() < 2) {
+    refuse("comparing needs at least two titles, got " + std::to_string(titles.size()));
+  }
+  if (titles.size() > kMaxTitles) {
+    refuse("at most " + std::to_string(kMaxTitles) + " titles can be compared at once, got " +
+           std::to_string(titles.size()));
+  }
+  std::set<std::string> seen;
+  for (const std::string& title : titles) {
+    if (title.empty() && !query.id && !query.has_clip()) {
+      refuse("a title is empty and there is no clip; give the clip, or leave that title out");
+    }
+    if (!seen.insert(title).second) {
+      refuse("the title \"" + title + "\" is given twice; give each once");
+    }
+  }
+}
 
 Comparison compare_predictions(std::vector<std::string> titles, std::vector<Prediction> predictions,
                                const training::Calibration& calibration) {

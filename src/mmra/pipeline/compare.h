@@ -49,6 +49,9 @@ inline constexpr std::size_t kMaxTitles = 20;
                                              std::vector<Prediction> predictions,
                                              const training::Calibration& calibration);
 
+/// Throws what compare_titles throws about titles.
+void check_titles(const Query& query, const std::vector<std::string>& titles);
+
 /// The clip or stored record of `query` (its title is not looked at) under each of `titles`. Throws
 /// Error{kInvalidInput} for fewer than two titles, more than kMaxTitles, two that are the same, or
 /// an empty one where there is no clip; and what PredictionEngine::predict throws.

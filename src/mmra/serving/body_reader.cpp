@@ -24,6 +24,7 @@ void BodyReader::append(std::string_view bytes) {
 }
 
 void BodyReader::finish(Request& request) {
+  request.slot = std::move(plan_.slot);
   if (form_) {
     request.form = form_->finish();
   } else {

@@ -62,6 +62,7 @@ struct Form {
 struct Request : RequestHead {
   std::string body;  ///< of JSON requests
   std::optional<Form> form;
+  std::shared_ptr<void> slot;  ///< BodyPlan's
 };
 
 struct Response {
@@ -80,6 +81,7 @@ struct BodyPlan {
   std::uint64_t max_bytes = 0;      ///< of all of it
   std::size_t max_field_bytes = 0;  ///< of one field of a form
   std::size_t max_fields = 0;
+  std::shared_ptr<void> slot = nullptr;  ///< kept as long as the request is
 };
 
 /// One request that is being answered: once, by whoever has it, from any thread. An exchange that

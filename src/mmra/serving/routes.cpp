@@ -14,10 +14,16 @@ constexpr Route kRoutes[] = {
     {Endpoint::kOpenApi, "GET", "/openapi.json", Access::kOpen},
     {Endpoint::kModel, "GET", "/v1/model", Access::kRead},
     {Endpoint::kPredict, "POST", "/v1/predict", Access::kRead, true, true},
+    {Endpoint::kCompare, "POST", "/v1/compare", Access::kRead, true, true},
     {Endpoint::kSearch, "GET", "/v1/search", Access::kRead},
+    {Endpoint::kSearchByForm, "POST", "/v1/search", Access::kRead, false, true},
     {Endpoint::kListVideos, "GET", "/v1/videos", Access::kRead},
+    {Endpoint::kAddVideo, "POST", "/v1/videos", Access::kWrite, true, true},
     {Endpoint::kGetVideo, "GET", "/v1/videos/{id}", Access::kRead},
+    {Endpoint::kChangeVideo, "PATCH", "/v1/videos/{id}", Access::kWrite, true},
+    {Endpoint::kRemoveVideo, "DELETE", "/v1/videos/{id}", Access::kWrite},
     {Endpoint::kGetThumbnail, "GET", "/v1/videos/{id}/thumbnails/{file}", Access::kRead},
+    {Endpoint::kReload, "POST", "/v1/reload", Access::kWrite},
 };
 
 /// Whether the segments are those of the pattern, where {name} stands for any but an empty one.

@@ -21,9 +21,14 @@ enum class Endpoint {
   kPredict,
   kSearch,
   kSearchByForm,
+  kCompare,
   kListVideos,
+  kAddVideo,
   kGetVideo,
+  kChangeVideo,
+  kRemoveVideo,
   kGetThumbnail,
+  kReload,
 };
 
 /// Who may ask: everybody, those with a token, those with a token for writing. Without configured
