@@ -119,9 +119,9 @@ function headline(answer) {
       h('span', { class: 'unit' }, unit, answer.horizon ? ` after ${answer.horizon}` : '')),
     h('p', { class: 'sentence' },
       bounded
-        ? [`With ${Math.round(100 * level)} % confidence between `, h('strong', {}, `${count(low)} and ${count(high)}`), '. ']
+        ? [`With ${Math.round(100 * level)}\u00a0% confidence between `, h('strong', {}, `${count(low)} and ${count(high)}`), '. ']
         : 'The model’s calibration rows are too few for an interval. ',
-      'More than ', h('strong', {}, `${Math.round(answer.percentile)} %`), ' of the bank’s videos have.'),
+      'That is more than ', h('strong', {}, `${Math.round(answer.percentile)}\u00a0%`), ' of the bank’s videos have.'),
     answer.warning && h('p', { class: 'form-error' }, answer.warning),
     answer.distribution?.counts?.length > 0 && scale(answer.distribution, answer, unit));
 }
