@@ -25,6 +25,7 @@ struct ServeFlags {
   std::string make_token;
   bool open_to_all = false;
   double deadline_s = 60.0;
+  double client_s = 10.0;
   double decode_s = 30.0;
   std::uint64_t max_upload_mb = 200;
   std::uint64_t decoder_memory_mb = 1024;
@@ -85,6 +86,17 @@ class ReloadSignal {
   std::jthread thread_;
 };
 
+/// From how long a client may take for its headers follows what else it may take.
+void set_client_times(double seconds, serving::HttpServerOptions& http) {
+  const auto times = [&](double factor) {
+    return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * factor * 1000.0));
+  };
+  http.header_timeout = times(1.0);
+  http.body_grace = times(2.0);
+  http.write_timeout = times(3.0);
+  http.idle_timeout = times(6.0);
+}
+
 void check_exposure(const ServeFlags& flags) {
   if (is_loopback(flags.http.host) || !flags.tokens_file.empty() || flags.open_to_all) return;
   throw Error(ErrorKind::kInvalidInput,
@@ -120,6 +132,7 @@ int run_serve(const ServeFlags& flags, const CommonOptions& common) {
   }
   serving::HttpServerOptions http = flags.http;
   http.deadline = std::chrono::milliseconds(static_cast<std::int64_t>(flags.deadline_s * 1000.0));
+  set_client_times(flags.client_s, http);
   if (http.upload_directory.empty()) {
     http.upload_directory = std::filesystem::temp_directory_path();
   }
@@ -166,6 +179,14 @@ void add_limit_flags(CLI::App& command, ServeFlags& flags) {
       ->check(at_least(1))
       ->group(group);
   command.add_option("--deadline", flags.deadline_s, "Seconds until an answer must be there")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  command
+      .add_option("--client-time", flags.client_s,
+                  "Seconds for a client's headers; twice that for the start of a body, which must "
+                  "then come at 16 KiB a second, three times to take an answer, six times between "
+                  "requests")
       ->capture_default_str()
       ->check(CLI::PositiveNumber)
       ->group(group);

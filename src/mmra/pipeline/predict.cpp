@@ -217,7 +217,8 @@ std::shared_future<std::shared_ptr<model::Predictor>> load_beside(const System& 
 
 PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
                                    const std::filesystem::path& model_directory, int num_threads,
-                                   encoders::Precision precision)
+                                   encoders::Precision precision,
+                                   std::optional<int> network_threads)
     : num_threads_(num_threads),
       bank_(bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)),
       schema_(bank_->info().schema),
@@ -227,7 +228,7 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
       calibration_(training::load_calibration(model_directory / "calibration.json")),
       predictor_((check_same_encoders(card_, schema_),
                   load_beside(system_of_model(card_.model, model_directory), model_directory,
-                              num_threads))),
+                              network_threads.value_or(num_threads)))),
       encoders_(open_bank_encoders(bank_directory, schema_, precision)),
       columns_(system_of_model(card_.model, model_directory).feature_columns()) {
   read_table();

@@ -55,9 +55,11 @@ struct Prediction {
 class PredictionEngine {
  public:
   /// Throws where bank or model cannot be opened, or do not belong together (check_same_encoders).
+  /// `network_threads`: of the model alone, where others than `num_threads` suit it.
   PredictionEngine(const std::filesystem::path& bank_directory,
                    const std::filesystem::path& model_directory, int num_threads,
-                   encoders::Precision precision = encoders::Precision::kAuto);
+                   encoders::Precision precision = encoders::Precision::kAuto,
+                   std::optional<int> network_threads = {});
 
   [[nodiscard]] Prediction predict(const Query& query, const std::stop_token& stop);
   /// [titles] what predict() says of the clip or stored record under each of them (`query.title` is

@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t kQueuedReads = 256;
 constexpr std::size_t kQueuedWrites = 64;
+// One query is a few rows: waking a second thread costs the network more than it gives.
+constexpr int kNetworkThreads = 1;
 
 Problem no_record(const std::string& id) {
   return {404, "no_record", "the bank has no record " + bank::in_quotes(id),
@@ -38,7 +40,8 @@ Backend::Backend(ServiceOptions options)
 
 std::shared_ptr<pipeline::PredictionEngine> Backend::open_engine() const {
   auto engine = std::make_shared<pipeline::PredictionEngine>(
-      options_.bank_directory, options_.model_directory, options_.num_threads, options_.precision);
+      options_.bank_directory, options_.model_directory, options_.num_threads, options_.precision,
+      kNetworkThreads);
   engine->wait_until_loaded();
   return engine;
 }
