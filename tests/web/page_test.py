@@ -245,6 +245,7 @@ class Page(unittest.TestCase):
             self.browser.click("#ask-button")
             problem = self.browser.one("#answer .problem")
         self.assertEqual(problem.get_attribute("role"), "alert")
+        self.assertTrue(problem.text.startswith("This clip cannot be read"), problem.text)
         self.assertGreater(len(problem.text.splitlines()), 1)
         self.assertNotIn("/tmp/", problem.text, "no path of the machine")
         self.check_accessibility("a problem")
