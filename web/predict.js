@@ -40,6 +40,7 @@ function setClip(file) {
   const preview = byId('preview');
   if (preview.src) URL.revokeObjectURL(preview.src);
   preview.removeAttribute('src');
+  preview.removeAttribute('poster');
   if (!clip) {
     byId('clip').value = '';
     return;
@@ -94,6 +95,8 @@ class Progress {
     if (name === 'frames') {
       this.shown = data.frames ?? [];
       replace(this.frames, frameList(this.shown));
+      // What the browser cannot play, the service could read.
+      if (this.shown.length > 0) byId('preview').poster = this.shown[0].thumbnail;
       this.to(1);
     } else if (name === 'captions') {
       (data.captions ?? []).forEach((caption, i) => { if (this.shown?.[i]) this.shown[i].caption = caption; });
