@@ -197,7 +197,7 @@ Spaces fit_spaces(const model::Batch& batch, const PlusConfig& config,
   spaces.lexical = LexicalSpace::fit(terms);
   spaces.retrieval_dim = static_cast<std::size_t>(config.retrieval_dim);
   if (!config.without_visual) {
-    spaces.visual_origin = mean_visual(*batch.queries, batch.query_rows);
+    spaces.visual = fit_visual_scale(*batch.queries, batch.query_rows);
   }
   return spaces;
 }
@@ -245,8 +245,9 @@ std::vector<TitleTerms> terms_of_rows(const bank::FeatureTable& table,
   parallel_for(rows.size(), kTitlesAtATime, num_threads, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       const bank::RowDetails& details = table.details(static_cast<std::size_t>(rows[i]));
-      terms[i] = extract_terms(config.without_text ? "" : details.title,
-                               config.without_visual ? "" : details.captions);
+      // Captions are in the retrieval vector. Here their few words, alike in many clips, would
+      // drown a title's rare ones.
+      terms[i] = extract_terms(config.without_text ? "" : details.title);
     }
   });
   return terms;
@@ -388,13 +389,16 @@ FirstStageFit fit_first_stage(const model::LabelledBatch& train, const PlusConfi
   progress.end();
 
   if (config.parts.kernel) {
+    RidgeSettings settings;
+    if (config.lambda > 0.0) settings.lambdas = {config.lambda};
     KernelRidgeFit ridge =
-        fit_kernel_ridge(*fit.stage.train, train.targets, folds, config.num_folds, {config.lambda},
+        fit_kernel_ridge(*fit.stage.train, train.targets, folds, config.num_folds, settings,
                          num_threads, stop, progress);
     for (std::size_t i = 0; i < ridge.out_of_fold.size(); ++i) {
       fit.features.row(i)[0] = ridge.out_of_fold[i];
     }
     fit.kernel_iterations = ridge.num_iterations;
+    fit.lambda = ridge.lambda;
     fit.stage.ridge = std::move(ridge.ridge);
   }
 
