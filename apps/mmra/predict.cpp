@@ -7,6 +7,7 @@
 #include "interrupt.h"
 #include "mmra/bank/manifest.h"
 #include "mmra/core/error.h"
+#include "mmra/pipeline/prediction_json.h"
 #include "prediction_output.h"
 #include "query_flags.h"
 
@@ -43,7 +44,7 @@ int predict_manifest(const PredictFlags& flags, const CommonOptions& common,
         query.context = row.context;
         nlohmann::ordered_json line = {{"id", row.id}};
         try {
-          line.update(to_json(engine.predict(query, stop)));
+          line.update(pipeline::to_json(engine.predict(query, stop)));
         } catch (const Error& error) {
           ++num_failed;
           line["error"] = error.what();
@@ -78,7 +79,7 @@ int run_predict(const PredictFlags& flags, const CommonOptions& common) {
   const pipeline::Prediction prediction = engine.predict(query, stop);
   if (prediction.warning) std::fprintf(stderr, "warning: %s\n", prediction.warning->c_str());
   if (common.json) {
-    nlohmann::ordered_json document = to_json(prediction);
+    nlohmann::ordered_json document = pipeline::to_json(prediction);
     if (query.id) document["id"] = *query.id;
     print_json(document);
   } else {

@@ -13,7 +13,7 @@ TEST(Help, TeachesTheFirstRunAndNamesEveryCommand) {
   const ProgramResult result = run_mmra({"--help"});
   EXPECT_EQ(result.status, 0);
   for (const char* command :
-       {"import", "ingest", "bank", "search", "train", "evaluate", "predict", "models", "demo"}) {
+       {"import", "ingest", "bank", "search", "train", "evaluate", "predict", "compare", "models", "demo"}) {
     EXPECT_THAT(result.out, HasSubstr(command));
     EXPECT_EQ(run_mmra({command, "--help"}).status, 0) << command;
   }
