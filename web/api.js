@@ -7,9 +7,10 @@ const TOKEN = 'mmra-token';
 
 export class Problem extends Error {
   constructor({ title, detail, hint, status, code }) {
-    super(title);
-    this.detail = detail;
-    this.hint = hint;
+    const known = code === 'invalid_video' ? 'This clip cannot be read' : TITLES[status];
+    super(known ?? title ?? `The service answered ${status}`);
+    this.detail = sentence(detail);
+    this.hint = sentence(hint);
     this.status = status;
     this.code = code;
   }
@@ -27,18 +28,29 @@ async function problemOf(response) {
   } catch {
     // Not the service's own answer: a proxy's, or half of one.
   }
-  const defaults = {
-    413: 'The clip is too large',
-    429: 'The service is busy',
-    503: 'The service is not ready',
-  };
-  return new Problem({
-    title: fields.title || defaults[response.status] || `The service answered ${response.status}`,
-    detail: fields.detail,
-    hint: fields.hint,
-    status: response.status,
-    code: fields.code,
-  });
+  return new Problem({ ...fields, status: response.status });
+}
+
+// The service's own titles are those of HTTP, which say little to most people.
+const TITLES = {
+  400: 'This cannot be answered',
+  403: 'This token does not allow it',
+  404: 'It is not there',
+  408: 'The connection was too slow',
+  413: 'The clip is too large',
+  415: 'This kind of file is not taken',
+  422: 'This cannot be answered',
+  429: 'The service is busy',
+  500: 'Something went wrong in the service',
+  503: 'The service is not ready',
+  504: 'It took too long',
+};
+
+/** "a title is empty" → "A title is empty." */
+function sentence(text) {
+  if (!text) return text;
+  const whole = text[0].toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(whole) ? whole : `${whole}.`;
 }
 
 let asking = null;

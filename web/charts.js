@@ -94,7 +94,7 @@ export function scale(distribution, prediction, unit) {
     h('figure', { class: 'chart' },
       h('figcaption', {},
         `How many ${unit} the ${count(total)} videos of the bank have, on a logarithmic scale. `,
-        bounded ? `The shaded part is the ${sure} % interval.` : 'The bank is too small for an interval: its calibration rows are too few.')),
+        bounded ? `The shaded part is the ${sure}\u00a0% interval.` : 'The bank is too small for an interval: its calibration rows are too few.')),
     draw);
 }
 

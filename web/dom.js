@@ -46,7 +46,7 @@ export function count(value) {
 }
 
 export const short = (value) => compact.format(value);
-export const percent = (share) => `${Math.floor(100 * share + 1e-9)} %`;
+export const percent = (share) => `${Math.floor(100 * share + 1e-9)}\u00a0%`;
 
 /** A change of log2 as a factor: "×1.25". */
 export const times = (log2) => `×${(2 ** log2).toFixed(2)}`;

@@ -63,7 +63,7 @@ function calibrationPanel(calibration) {
     h('p', { class: 'sub' },
       width === null
         ? `The ${count(calibration.num_rows)} calibration videos are too few for an interval of ${Math.round(100 * calibration.level)} %: it is unbounded.`
-        : `Of videos like the ${count(calibration.num_rows)} that calibrated it, at least ${Math.round(100 * calibration.level)} % fall into their interval. An average one reaches from the ${(2 ** width).toFixed(1)}th part of the number to ${(2 ** width).toFixed(1)} times it.`),
+        : `Of videos like the ${count(calibration.num_rows)} that calibrated it, at least ${Math.round(100 * calibration.level)} % fall into their interval. An average one reaches a factor of ${(2 ** width).toFixed(1)} to either side.`),
     signals.length > 0 && h('p', { class: 'sub' }, `It is wider where errors are expected to be larger, by: ${signals.map(([name]) => name.replaceAll('_', ' ')).join(', ')}.`),
     Array.isArray(calibration.coverage) && coverageTable(calibration.coverage));
 }

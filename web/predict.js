@@ -40,6 +40,7 @@ function setClip(file) {
   const preview = byId('preview');
   if (preview.src) URL.revokeObjectURL(preview.src);
   preview.removeAttribute('src');
+  preview.removeAttribute('poster');
   if (!clip) {
     byId('clip').value = '';
     return;
@@ -94,6 +95,8 @@ class Progress {
     if (name === 'frames') {
       this.shown = data.frames ?? [];
       replace(this.frames, frameList(this.shown));
+      // What the browser cannot play, the service could read.
+      if (this.shown.length > 0) byId('preview').poster = this.shown[0].thumbnail;
       this.to(1);
     } else if (name === 'captions') {
       (data.captions ?? []).forEach((caption, i) => { if (this.shown?.[i]) this.shown[i].caption = caption; });
@@ -119,9 +122,9 @@ function headline(answer) {
       h('span', { class: 'unit' }, unit, answer.horizon ? ` after ${answer.horizon}` : '')),
     h('p', { class: 'sentence' },
       bounded
-        ? [`With ${Math.round(100 * level)} % confidence between `, h('strong', {}, `${count(low)} and ${count(high)}`), '. ']
+        ? [`With ${Math.round(100 * level)}\u00a0% confidence between `, h('strong', {}, `${count(low)} and ${count(high)}`), '. ']
         : 'The model’s calibration rows are too few for an interval. ',
-      'More than ', h('strong', {}, `${Math.round(answer.percentile)} %`), ' of the bank’s videos have.'),
+      'That is more than ', h('strong', {}, `${Math.round(answer.percentile)}\u00a0%`), ' of the bank’s videos have.'),
     answer.warning && h('p', { class: 'form-error' }, answer.warning),
     answer.distribution?.counts?.length > 0 && scale(answer.distribution, answer, unit));
 }

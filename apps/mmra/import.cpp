@@ -75,6 +75,7 @@ struct CsvFlags {
   std::string date_order;
   std::string timezone;
   int year = 0;
+  bool no_test = false;
 };
 
 [[noreturn]] void refuse(const std::string& what) { throw Error(ErrorKind::kInvalidInput, what); }
@@ -155,6 +156,7 @@ pipeline::CsvImportRequest to_request(const CsvFlags& flags) {
     request.dates.order = flags.date_order == "dmy" ? pipeline::DateOrder::kDayFirst
                                                     : pipeline::DateOrder::kMonthFirst;
   }
+  request.no_test = flags.no_test;
   if (flags.year > 0) request.dates.year = flags.year;
   set_time_zone(flags.timezone, request.dates);
   return request;
@@ -259,6 +261,9 @@ void add_csv_command(CLI::App& import, CommonOptions& common) {
   csv->add_option("--timezone", flags->timezone,
                   "Of times without one: +08:00, Europe/Berlin, local [UTC]");
   csv->add_option("--year", flags->year, "Of dates without one")->check(CLI::Range(1970, 2200));
+  csv->add_flag("--no-test", flags->no_test,
+                "Split 80/20 into train and valid, for tables of a few hundred rows [80/10/10 by "
+                "ingest, a tenth to test by]");
   csv->add_option("--delimiter", flags->delimiter,
                   "Between cells: \",\", \";\", \"|\", tab [found]")
       ->check(CLI::IsMember({",", ";", "|", "tab", "\\t"}));

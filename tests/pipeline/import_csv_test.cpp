@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -199,6 +200,26 @@ TEST_F(ImportCsv, MakesIdsThatStayTheSame) {
   EXPECT_EQ(rows_[2].id, boat + "-2");
   (void)import("Title,Views\ncake,5\nboat,9\n", map);
   EXPECT_EQ(rows_[1].id, boat) << "a later export updates the same video";
+}
+
+TEST_F(ImportCsv, SplitsWithoutATestWhereAsked) {
+  std::string text = "Title,Views,Part\nmine,1,test\n";
+  for (int i = 0; i < 200; ++i) text += "title " + std::to_string(i) + ",1,\n";
+  const std::string map = "title=Title,popularity=Views,split=Part";
+  (void)import(text, map);
+  EXPECT_FALSE(rows_[1].split.has_value()) << "left to ingest";
+  request_.no_test = true;
+  (void)import(text, map);
+  EXPECT_EQ(rows_[0].split, bank::Split::kTest) << "the table's own word counts";
+  const auto num_valid =
+      static_cast<double>(std::count_if(rows_.begin(), rows_.end(), [](const auto& row) {
+        return row.split == bank::Split::kValid;
+      }));
+  EXPECT_NEAR(num_valid, 40.0, 15.0);
+  for (std::size_t i = 1; i < rows_.size(); ++i) {
+    EXPECT_EQ(rows_[i].split == bank::Split::kTrain,
+              bank::split_of_id(rows_[i].id) == bank::Split::kTrain);
+  }
 }
 
 TEST_F(ImportCsv, FindsClipsByIdTitleAndColumn) {

@@ -7,9 +7,13 @@ Ends with 77, which ctest shows as skipped, where there is no Chromium to test w
 """
 
 import argparse
+import json
+import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,8 +28,8 @@ arguments = None
 class Page(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        bank, model, cls.clips = make_demo(arguments.program, arguments.directory)
-        cls.service = Service(arguments.program, bank, model)
+        cls.bank, cls.model, cls.clips = make_demo(arguments.program, arguments.directory)
+        cls.service = cls.serve("--read-only")
         cls.browser = Browser()
 
     @classmethod
@@ -33,6 +37,10 @@ class Page(unittest.TestCase):
         cls.browser.quit()
         status = cls.service.stop()
         assert status in (0, 130), f"mmra serve ended with {status}: {cls.service.log}"
+
+    @classmethod
+    def serve(cls, *more, bank=None):
+        return Service(arguments.program, bank or cls.bank, cls.model, *more)
 
     def setUp(self):
         self.browser.resize(1280, 860)
@@ -128,11 +136,50 @@ class Page(unittest.TestCase):
         self.assertEqual(self.browser.run("return document.querySelector('[aria-live] #number') !== null"), True)
 
     def test_takes_titles_as_text(self):
-        self.predict(HOSTILE)
-        self.browser.open(self.service.url + "/#/bank")
-        self.browser.type("#find-text", HOSTILE)
-        self.browser.click("#find button[type=submit]")
-        self.browser.wait(lambda: HOSTILE in self.browser.one("#bank-count").text, "the search is named")
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = Path(scratch) / "bank"
+            shutil.copytree(self.bank, copy)
+            with self.serve(bank=copy) as service:
+                record = {"id": HOSTILE, "title": HOSTILE, "popularity": 5, "split": "train"}
+                urllib.request.urlopen(urllib.request.Request(
+                    service.url + "/v1/videos", json.dumps(record).encode(),
+                    {"Content-Type": "application/json"})).close()
+                self.browser.open(service.url + "/")
+                self.predict(HOSTILE)
+                names = [element.text for element in self.browser.all(".instances .name")]
+                self.assertIn(HOSTILE, names)
+                self.browser.open(service.url + "/#/bank")
+                self.browser.type("#find-text", HOSTILE)
+                self.browser.click("#find button[type=submit]")
+                self.browser.wait(lambda: HOSTILE in self.browser.one("#bank-count").text, "a search")
+                self.assertEqual(self.browser.one(".card .name").text, HOSTILE)
+                self.browser.click(".card")
+                self.browser.wait(lambda: self.browser.all("dialog[open] .facts dd"), "the record")
+                self.assertEqual(self.browser.one("#detail-heading").text, HOSTILE)
+                self.assertIn(HOSTILE, [one.text for one in self.browser.all("dialog .facts dd")])
+
+    def test_asks_for_the_token(self):
+        self.expected_complaints = ("the server responded with a status of 401",)
+        made = subprocess.run([arguments.program, "serve", "--make-token", "read"],
+                              capture_output=True, text=True, check=True)
+        with tempfile.NamedTemporaryFile("w") as tokens:
+            tokens.write(made.stderr.strip().splitlines()[-1] + "\n")
+            tokens.flush()
+            with self.serve("--read-only", "--tokens", tokens.name) as service:
+                self.browser.open(service.url + "/#/bank")
+                self.browser.type("#token", "wrong")
+                self.check_accessibility("the question for a token")
+                self.browser.click("#token-form .primary")
+                self.assertIn("does not take this token", self.browser.one("#token-error").text)
+                self.browser.type("#token", made.stdout.strip())
+                self.browser.click("#token-form .primary")
+                self.browser.wait(lambda: self.browser.all(".card"), "the bank")
+                self.browser.wait(lambda: self.browser.run(
+                    "const image = document.querySelector('.card img');"
+                    "return image !== null && image.naturalWidth > 0"), "a picture that needs the token")
+                self.assertEqual(self.browser.all("dialog[open]"), [])
+                self.browser.run("location.reload()")
+                self.browser.one(".card")
 
     def test_browses_the_bank(self):
         from selenium.webdriver.common.keys import Keys
@@ -198,13 +245,14 @@ class Page(unittest.TestCase):
             self.browser.click("#ask-button")
             problem = self.browser.one("#answer .problem")
         self.assertEqual(problem.get_attribute("role"), "alert")
+        self.assertTrue(problem.text.startswith("This clip cannot be read"), problem.text)
         self.assertGreater(len(problem.text.splitlines()), 1)
         self.assertNotIn("/tmp/", problem.text, "no path of the machine")
         self.check_accessibility("a problem")
 
     def test_says_when_the_service_is_gone(self):
         self.expected_complaints = ("ERR_CONNECTION_REFUSED",)
-        other = Service(arguments.program, *make_demo(arguments.program, arguments.directory)[:2])
+        other = self.serve("--read-only")
         self.browser.open(other.url + "/")
         self.browser.wait(lambda: self.browser.one("#facts").text, "the page is there")
         other.stop()

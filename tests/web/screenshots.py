@@ -35,7 +35,7 @@ def main(program, work, images):
     images = Path(images)
     images.mkdir(parents=True, exist_ok=True)
     bank, model, clips = make_demo(program, work, clips=240)
-    with Service(program, bank, model) as service:
+    with Service(program, bank, model, "--read-only") as service:
         browser = Browser(1280, 1180)
         browser.open(service.url + "/")
         predict(browser, clips[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 def make_demo(program, directory, clips=64):
     """Made-up clips, a bank and a network, all by `mmra demo`; what is there already is kept."""
-    directory = Path(directory)
+    directory = Path(directory).resolve()  # the browser has another working directory
     if not (directory / "models" / "everything-1" / "training.json").exists():
         shutil.rmtree(directory, ignore_errors=True)
         subprocess.run(

@@ -121,7 +121,8 @@ std::vector<std::string> missing_names(const bank::CsvRow& header,
     std::string names;
     for (const std::string& name : column.names)
       names += (names.empty() ? "" : " or ") + in_quotes(name);
-    missing.push_back(names + " (" + field + ")");
+    names.append(" (").append(field).append(")");
+    missing.push_back(std::move(names));
   }
   for (const auto& [name, column] : request.context) {
     if (!column_named(header, column))
@@ -318,7 +319,8 @@ class Importer {
         dates_(request.dates),
         decimal_(request.decimal),
         clips_(clips_of(request)),
-        warn_of_clips_(request.clips.has_value()) {
+        warn_of_clips_(request.clips.has_value()),
+        no_test_(request.no_test) {
     if (const auto column = table.fields.find("popularity"); column != table.fields.end()) {
       if (!decimal_) decimal_ = decimal_of_column(table, column->second);
       // Where a comma is the decimal mark, spreadsheets put semicolons between cells.
@@ -402,8 +404,8 @@ class Importer {
       ++report_.num_nameless;
       return std::nullopt;
     }
-    std::vector<std::string> fields{ids_[i],      title,         popularity_of(row),
-                                    time_of(row), split_of(row), video};
+    std::vector<std::string> fields{
+        ids_[i], title, popularity_of(row), time_of(row), split_of(row, ids_[i]), video};
     for (const auto& [name, column] : context_) fields.push_back(column.text(row));
     ++report_.num_rows;
     if (cell_of(table_, row, "id").empty()) ++report_.num_made_ids;
@@ -430,8 +432,11 @@ class Importer {
     return bank::to_text(*date.time);
   }
 
-  std::string split_of(const bank::CsvRow& row) const {
+  [[nodiscard]] std::string split_of(const bank::CsvRow& row, const std::string& id) const {
     std::string cell = cell_of(table_, row, "split");
+    if (cell.empty() && no_test_) {
+      return bank::split_of_id(id) == bank::Split::kTrain ? "train" : "valid";
+    }
     if (cell.empty() || cell == "train" || cell == "valid" || cell == "test") return cell;
     refuse(table_, row, table_.fields.at("split"), "is none of train, valid, test");
   }
@@ -450,6 +455,7 @@ class Importer {
   std::optional<char> decimal_;
   ClipFiles clips_;
   bool warn_of_clips_;
+  bool no_test_;
   std::vector<std::pair<std::string, ContextColumn>> context_;
   std::vector<std::string> ids_;  ///< [rows]
 };

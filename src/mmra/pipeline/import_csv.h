@@ -32,6 +32,9 @@ struct CsvImportRequest {
   std::string encoding;           ///< empty: found
   std::optional<char> decimal;    ///< nothing: by what the column's numbers say
   DateOptions dates;
+  /// Rows that the hash of their id would make test rows are validation rows: of a few hundred, ten
+  /// to test by say nothing, and ten to calibrate by are too few.
+  bool no_test = false;
 };
 
 struct CsvImport {

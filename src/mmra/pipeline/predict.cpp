@@ -153,7 +153,6 @@ class Explanation {
   enum : std::int32_t { kWhole, kWithoutVisual, kWithoutText };
 
   static bank::RowDetails without_video(bank::RowDetails details) {
-    details.captions.clear();
     details.visual_mean.clear();
     return details;
   }
