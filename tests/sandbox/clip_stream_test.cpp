@@ -82,6 +82,12 @@ TEST(ClipStream, GivesBackAnErrorWithoutWhatCannotBePrinted) {
   testing::expect_error(ErrorKind::kCorruptData, {"caf?? <b>"}, [&] { (void)read(bytes); });
 }
 
+TEST(ClipStream, AnErrorSaysSomething) {
+  const std::string bytes =
+      written([](const WriteAll& write) { write_error(Error(ErrorKind::kIo, ""), write); });
+  testing::expect_error(ErrorKind::kCorruptData, "makes no sense", [&] { (void)read(bytes); });
+}
+
 TEST(ClipStream, RefusesWhateverIsCutOff) {
   for (std::size_t size = 0; size < whole().size(); ++size) {
     EXPECT_THROW((void)read(whole().substr(0, size)), Error) << size;

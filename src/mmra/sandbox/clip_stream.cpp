@@ -132,7 +132,9 @@ media::SampledClip read_clip(const ReadExactly& read, const ClipLimits& limits) 
   reader.bytes(std::as_writable_bytes(std::span(magic)));
   if (std::memcmp(magic, kMagic, kMagicBytes) != 0) Reader::fail();
   if (reader.number<std::uint8_t>(kIsClip, kIsError) == kIsError) {
-    throw Error(ErrorKind::kCorruptData, reader.text());
+    const std::string what = reader.text();
+    if (what.empty()) Reader::fail();
+    throw Error(ErrorKind::kCorruptData, what);
   }
   media::SampledClip clip;
   clip.info = read_info(reader);
