@@ -1,5 +1,4 @@
 #include "mmra/pipeline/demo/demo.h"
-#include "mmra/pipeline/prediction_json.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +7,7 @@
 #include "console.h"
 #include "interrupt.h"
 #include "metrics_json.h"
+#include "mmra/pipeline/prediction_json.h"
 #include "prediction_output.h"
 
 namespace mmra::app {
