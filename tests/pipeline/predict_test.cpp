@@ -144,7 +144,7 @@ TEST_F(Predict, AnInstancesEffectIsWhatThePredictionLosesWithoutIt) {
                 1e-4);
     largest = std::max(largest, std::abs(*prediction.instances[left_out].effect_log2));
   }
-  EXPECT_GT(largest, 1e-3);
+  EXPECT_GT(largest, 5e-4) << "or the comparisons above compare nothing";
 }
 
 TEST_F(Predict, PartsAreThoseThatTheQueryHas) {
