@@ -101,7 +101,8 @@ void show_used(const std::vector<model::UsedInstance>& used, model::Batch& batch
   }
 }
 
-/// A query asked again with something taken away, all in one batch.
+/// A query, and the same query with something taken away, all in one batch: a model reads what it
+/// needs once.
 class Explanation {
  public:
   /// `asked` is the batch of the query alone.
@@ -127,6 +128,7 @@ class Explanation {
     if (asked.own_retrieval) {
       batch_.own_retrieval = {asked.own_retrieval->table, asked.own_retrieval->policy, {}};
     }
+    add(kWhole, asked.instance_rows, own_identity());
     if (visual.num_tokens > 0) add_part("video", kWithoutVisual, asked.instance_rows);
     if (text.num_tokens > 0) add_part("title", kWithoutText, asked.instance_rows);
     if (uses_instances) leave_out_instances();
@@ -134,14 +136,20 @@ class Explanation {
   Explanation(const Explanation&) = delete;
   Explanation& operator=(const Explanation&) = delete;
 
-  void explain(model::Predictor& predictor, Prediction& prediction) const {
-    if (batch_.query_rows.empty()) return;
-    const std::vector<float> without = predictor.predict(batch_);
-    const auto effect = [&](std::size_t i) { return prediction.log2_popularity - without.at(i); };
+  /// What the model says of the query, and of each of its variants.
+  [[nodiscard]] std::vector<float> predict(model::Predictor& predictor) const {
+    return predictor.predict(batch_);
+  }
+
+  /// `predicted` by predict().
+  void explain(const std::vector<float>& predicted, Prediction& prediction) const {
+    const auto effect = [&](std::size_t i) {
+      return static_cast<double>(predicted.front()) - predicted.at(i);
+    };
     double sum = 0.0;
     for (const auto& [part, i] : parts_) sum += std::abs(effect(i));
     for (const auto& [part, i] : parts_) {
-      prediction.parts.push_back({part, effect(i), bank::popularity_of_log2(without.at(i)),
+      prediction.parts.push_back({part, effect(i), bank::popularity_of_log2(predicted.at(i)),
                                   sum > 0.0 ? std::abs(effect(i)) / sum : 0.0});
     }
     for (const auto& [instance, i] : instances_) {
@@ -290,6 +298,21 @@ std::vector<Prediction> PredictionEngine::predict_titles(const Query& query,
   return predictions;
 }
 
+/// The number, its interval and where it stands in the bank.
+void PredictionEngine::set_number(double log2_popularity, const training::ErrorSignals& signals,
+                                  Prediction& prediction) const {
+  const double half_width = calibration_.half_width(signals);
+  prediction.log2_popularity = log2_popularity;
+  prediction.error_scale = calibration_.error_scale(signals);
+  prediction.popularity = bank::popularity_of_log2(log2_popularity);
+  prediction.interval_level = calibration_.level;
+  prediction.interval_low = bank::popularity_of_log2(log2_popularity - half_width);
+  prediction.interval_high = bank::popularity_of_log2(log2_popularity + half_width);
+  prediction.percentile = percentile_of(sorted_popularity_, prediction.popularity);
+  prediction.unit = schema_.popularity_unit;
+  prediction.horizon = schema_.popularity_horizon;
+}
+
 Prediction PredictionEngine::predict(EncodedQuery encoded, const std::stop_token& stop) {
   const retrieval::RetrievalResult retrieved = retrieval::retrieve(
       *table_, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), card_.k,
@@ -316,22 +339,12 @@ Prediction PredictionEngine::predict(EncodedQuery encoded, const std::stop_token
   batch.k = card_.k;
   batch.similarities = retrieved.similarities;
 
+  model::Predictor& predictor = *predictor_.get();
   Prediction prediction;
-  const std::vector<float> predicted = predictor_.get()->predict(batch);
-  prediction.log2_popularity = predicted.at(0);
-  const training::ErrorSignals signals = training::error_signals(batch, predicted).at(0);
-  const double half_width = calibration_.half_width(signals);
-  prediction.error_scale = calibration_.error_scale(signals);
-  prediction.popularity = bank::popularity_of_log2(prediction.log2_popularity);
-  prediction.interval_level = calibration_.level;
-  prediction.interval_low = bank::popularity_of_log2(prediction.log2_popularity - half_width);
-  prediction.interval_high = bank::popularity_of_log2(prediction.log2_popularity + half_width);
-  prediction.percentile = percentile_of(sorted_popularity_, prediction.popularity);
-  prediction.unit = schema_.popularity_unit;
-  prediction.horizon = schema_.popularity_horizon;
-  if (const auto used = predictor_.get()->used_instances(batch, card_.k)) {
+  model::Batch shown = batch;  // with the instances that people see
+  if (const auto used = predictor.used_instances(batch, card_.k)) {
     prediction.instances = describe_instances(*bank_, *table_, used->at(0));
-    show_used(used->at(0), batch);
+    show_used(used->at(0), shown);
   } else {
     prediction.instances =
         describe_instances(*bank_, *table_, retrieved, similarity_scale_.value_or(1.0));
@@ -340,8 +353,11 @@ Prediction PredictionEngine::predict(EncodedQuery encoded, const std::stop_token
   if (!prediction.instances_used) {
     for (Instance& instance : prediction.instances) instance.weight = 0.0;
   }
-  const Explanation explanation(encoded.features, schema_, batch, prediction.instances_used);
-  explanation.explain(*predictor_.get(), prediction);
+  const Explanation explanation(encoded.features, schema_, shown, prediction.instances_used);
+  const std::vector<float> predicted = explanation.predict(predictor);
+  explanation.explain(predicted, prediction);
+  set_number(predicted.front(), training::error_signals(batch, std::span(predicted).first(1)).at(0),
+             prediction);
   prediction.captions = std::move(encoded.captions);
   prediction.thumbnails = std::move(encoded.thumbnails);
   prediction.warning = std::move(encoded.warning);

@@ -102,6 +102,8 @@ class PredictionEngine {
 
  private:
   void read_table();
+  void set_number(double log2_popularity, const training::ErrorSignals& signals,
+                  Prediction& prediction) const;
 
   int num_threads_;
   std::unique_ptr<bank::MemoryBank> bank_;

@@ -202,10 +202,21 @@ Spaces fit_spaces(const model::Batch& batch, const PlusConfig& config,
   return spaces;
 }
 
-/// Vectors that are compared at a time: each block reads all rows once, and every thread has some.
-std::size_t block_size(std::size_t num_vectors, int num_threads) {
-  const auto threads = static_cast<std::size_t>(num_threads);
-  return std::clamp<std::size_t>((num_vectors + threads - 1) / threads, 1, kQueriesAtATime);
+/// visit(v, similarities) of each vector with all rows. Many vectors are shared by the threads; few
+/// are compared together, so that the rows are read once, and the threads share the rows.
+template <typename Visit>
+void compare_all(const SimilarityIndex& index, const RowVectors& vectors, int num_threads,
+                 const Visit& visit) {
+  const std::size_t n = index.num_rows();
+  const bool few = vectors.num_rows() <= kQueriesAtATime;
+  parallel_for(vectors.num_rows(), kQueriesAtATime, num_threads,
+               [&](std::size_t begin, std::size_t end) {
+                 std::vector<float> similarities;
+                 index.compare(vectors, begin, end - begin, similarities, few ? num_threads : 1);
+                 for (std::size_t v = begin; v < end; ++v) {
+                   visit(v, std::span<const float>(similarities).subspan((v - begin) * n, n));
+                 }
+               });
 }
 
 }  // namespace
@@ -303,23 +314,17 @@ std::vector<std::vector<Neighbour>> find_neighbours(const RowVectors& vectors,
   for (std::size_t q = 0; q < vector_of_query.size(); ++q) {
     queries_of[vector_of_query[q]].push_back(q);
   }
-  const std::size_t n = memory.index().num_rows();
-  parallel_for(vectors.num_rows(), block_size(vectors.num_rows(), num_threads), num_threads,
-               [&](std::size_t begin, std::size_t end) {
-                 std::vector<float> similarities;
-                 memory.index().compare(vectors, begin, end - begin, similarities);
-                 for (std::size_t v = begin; v < end; ++v) {
-                   if (!is_known(vectors, v)) continue;  // similar to nothing
-                   for (const std::size_t q : queries_of[v]) {
-                     const auto admits = [&](std::size_t position) {
-                       return retrieval::admits(retrieval.policy, retrieval.queries[q],
-                                                *retrieval.table, memory.row_of(position));
-                     };
-                     found[q] = nearest(std::span(similarities).subspan((v - begin) * n, n),
-                                        kNumNeighbours, admits);
-                   }
-                 }
-               });
+  compare_all(memory.index(), vectors, num_threads,
+              [&](std::size_t v, std::span<const float> similarities) {
+                if (!is_known(vectors, v)) return;  // similar to nothing
+                for (const std::size_t q : queries_of[v]) {
+                  const auto admits = [&](std::size_t position) {
+                    return retrieval::admits(retrieval.policy, retrieval.queries[q],
+                                             *retrieval.table, memory.row_of(position));
+                  };
+                  found[q] = nearest(similarities, kNumNeighbours, admits);
+                }
+              });
   return found;
 }
 
@@ -342,16 +347,10 @@ FeatureMatrix make_features(const model::Batch& batch, const PlusConfig& config,
   }
   std::vector<float> of_ridge(distinct.rows.size(), kMissing);
   if (config.parts.kernel) {
-    const std::size_t n = stage.train->num_rows();
-    parallel_for(of_ridge.size(), block_size(of_ridge.size(), num_threads), num_threads,
-                 [&](std::size_t begin, std::size_t end) {
-                   std::vector<float> similarities;
-                   stage.train->compare(vectors, begin, end - begin, similarities);
-                   for (std::size_t v = begin; v < end; ++v) {
-                     of_ridge[v] =
-                         stage.ridge.predict(std::span(similarities).subspan((v - begin) * n, n));
-                   }
-                 });
+    compare_all(*stage.train, vectors, num_threads,
+                [&](std::size_t v, std::span<const float> similarities) {
+                  of_ridge[v] = stage.ridge.predict(similarities);
+                });
   }
   const auto categories = categories_of(config);
   parallel_for(features.num_rows, 1, num_threads, [&](std::size_t begin, std::size_t end) {

@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "mmra/core/threads.h"
+
 namespace mmra::plus {
 namespace {
 
-constexpr std::size_t kTileRows = 32;  // rows of a dense space that stay in the cache
+constexpr std::size_t kTileRows = 32;         // rows of a dense space that stay in the cache
+constexpr std::size_t kRowsOfAThread = 2048;  // at a time
 
 /// Eight sums side by side, so that the compiler uses vectors, and always in this order.
 float inner_product(const float* a, const float* b, std::size_t size) {
@@ -59,14 +62,16 @@ SimilarityIndex::SimilarityIndex(RowVectors rows, std::size_t num_columns, const
 }
 
 void SimilarityIndex::compare(const RowVectors& queries, std::size_t first, std::size_t count,
-                              std::vector<float>& similarities) const {
+                              std::vector<float>& similarities, int num_threads) const {
   similarities.assign(count * num_rows_, 0.0F);
   if (lexical_weight_ > 0.0F) add_lexical(queries, first, count, similarities);
   if (rows_.retrieval.dim > 0) {
-    add_dense(rows_.retrieval, queries.retrieval, kernel_.dense_scale, first, count, similarities);
+    add_dense(rows_.retrieval, queries.retrieval, kernel_.dense_scale, first, count, num_threads,
+              similarities);
   }
   if (rows_.visual.dim > 0) {
-    add_dense(rows_.visual, queries.visual, kernel_.visual_scale, first, count, similarities);
+    add_dense(rows_.visual, queries.visual, kernel_.visual_scale, first, count, num_threads,
+              similarities);
   }
 }
 
@@ -88,18 +93,22 @@ void SimilarityIndex::add_lexical(const RowVectors& queries, std::size_t first, 
 }
 
 void SimilarityIndex::add_dense(const DenseRows& rows, const DenseRows& queries, double scale,
-                                std::size_t first, std::size_t count,
+                                std::size_t first, std::size_t count, int num_threads,
                                 std::vector<float>& similarities) const {
   std::vector<float> cosines(similarities.size());
-  for (std::size_t begin = 0; begin < num_rows_; begin += kTileRows) {
-    const std::size_t end = std::min(begin + kTileRows, num_rows_);
+  const auto compare_tile = [&](std::size_t begin, std::size_t end) {
     for (std::size_t q = 0; q < count; ++q) {
       const float* const query = queries.row(first + q).data();
       for (std::size_t row = begin; row < end; ++row) {
         cosines[q * num_rows_ + row] = inner_product(query, rows.row(row).data(), rows.dim);
       }
     }
-  }
+  };
+  parallel_for(num_rows_, kRowsOfAThread, num_threads, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t tile = begin; tile < end; tile += kTileRows) {
+      compare_tile(tile, std::min(tile + kTileRows, end));
+    }
+  });
   add_exponential(cosines, dense_weight_, scale, similarities);
 }
 

@@ -27,15 +27,16 @@ class SimilarityIndex {
   [[nodiscard]] std::size_t num_rows() const { return num_rows_; }
   [[nodiscard]] const RowVectors& rows() const { return rows_; }
   /// Row-major [count × num_rows()]: the similarities of queries [first, first + count) with every
-  /// row. What a query gets does not depend on the others.
+  /// row. What a query gets depends neither on the others nor on `num_threads`, which share the
+  /// rows: worth it for few queries.
   void compare(const RowVectors& queries, std::size_t first, std::size_t count,
-               std::vector<float>& similarities) const;
+               std::vector<float>& similarities, int num_threads = 1) const;
 
  private:
   void add_lexical(const RowVectors& queries, std::size_t first, std::size_t count,
                    std::vector<float>& similarities) const;
   void add_dense(const DenseRows& rows, const DenseRows& queries, double scale, std::size_t first,
-                 std::size_t count, std::vector<float>& similarities) const;
+                 std::size_t count, int num_threads, std::vector<float>& similarities) const;
 
   RowVectors rows_;
   std::size_t num_rows_;

@@ -13,25 +13,22 @@ std::string RequestHead::header(const std::string& name) const {
   return found == headers.end() ? std::string() : found->second;
 }
 
-UploadedFile::UploadedFile(const std::filesystem::path& directory) {
+UploadedFile::UploadedFile(const std::filesystem::path& directory) : directory_(directory) {
   std::string pattern = (directory / "mmra-upload-XXXXXX").string();
   descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
   if (descriptor_ < 0) throw system_error("make a temporary file in", directory.string(), errno);
-  path_ = pattern;
+  ::unlink(pattern.c_str());
+  path_ = "/proc/self/fd/" + std::to_string(descriptor_);
 }
 
-UploadedFile::~UploadedFile() {
-  ::close(descriptor_);
-  std::error_code ignored;
-  std::filesystem::remove(path_, ignored);
-}
+UploadedFile::~UploadedFile() { ::close(descriptor_); }
 
 void UploadedFile::append(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written < 0) {
       if (errno == EINTR) continue;
-      throw system_error("write", path_.string(), errno);
+      throw system_error("write a temporary file in", directory_.string(), errno);
     }
     size_bytes_ += static_cast<std::uint64_t>(written);
     bytes.remove_prefix(static_cast<std::size_t>(written));

@@ -31,10 +31,11 @@ struct RequestHead {
   [[nodiscard]] std::string header(const std::string& name) const;
 };
 
-/// A file that came with a request, on disk under a name of ours; removed with the object.
+/// A file that came with a request, on disk without a name: it goes with the object, and with a
+/// server that is killed too.
 class UploadedFile {
  public:
-  /// Makes an empty file in `directory`, readable by this user alone. Throws Error{kIo}.
+  /// Makes an empty file on the disk of `directory`. Throws Error{kIo}.
   explicit UploadedFile(const std::filesystem::path& directory);
   UploadedFile(const UploadedFile&) = delete;
   UploadedFile& operator=(const UploadedFile&) = delete;
@@ -42,12 +43,14 @@ class UploadedFile {
 
   /// Throws Error{kIo}, on a full disk too.
   void append(std::string_view bytes);
+  /// Opens this file in this process, as long as the object lives.
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }
   /// For reading and writing.
   [[nodiscard]] int descriptor() const { return descriptor_; }
 
  private:
+  std::filesystem::path directory_;
   std::filesystem::path path_;
   int descriptor_ = -1;
   std::uint64_t size_bytes_ = 0;

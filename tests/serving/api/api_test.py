@@ -13,7 +13,7 @@ import threading
 import time
 import unittest
 
-from serve import PROGRAM, WithBank, form, run, y4m
+from serve import PROGRAM, WithBank, form, run, with_decoder, y4m
 
 # A problem that no request can bring about on a sound server.
 NOT_PROVOKED = {"500"}
@@ -300,10 +300,10 @@ class Api(WithBank):
         self.assertEqual(own.status, 200)
         send = self.server.send_bytes
         self.assertIn(b" 400 ", send(b"NONSENSE\r\n\r\n"))
-        self.assertIn(b" 400 ", send(b"GET / HTTP/1.1\r\n\r\n"))
-        self.assertIn(b" 400 ", send(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: a\r\n\r\n"))
-        self.assertIn(b" 400 ", send(b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n"))
-        self.assertIn(b" 400 ", send(b"GET http://a/ HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+        self.assertIn(b" 400 ", send(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"))
+        self.assertIn(b" 400 ", send(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: a\r\nConnection: close\r\n\r\n"))
+        self.assertIn(b" 400 ", send(b"GET /%zz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+        self.assertIn(b" 400 ", send(b"GET http://a/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
         self.assertIn(b" 400 ", send(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
                                      b"application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"))
         self.assertIn(b" 400 ", send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
@@ -388,19 +388,32 @@ class Api(WithBank):
         self.assertEqual(self.ask("DELETE", "/v1/videos/seen").status, 204)
         self.assertEqual(server.stop(), 0)
 
-    def test_deadline_and_full_queue(self):
+    def finish(self, server):
+        """Stops a server of one test, and counts what it answered."""
+        self.assertEqual(server.stop(), 0)
+        self.server.contract.seen |= server.contract.seen
+
+    def test_what_takes_too_long_is_answered_at_its_deadline(self):
+        never = with_decoder(self.folder.name + "/never", "exec sleep 1000")
+        server = self.serve("--deadline", 0.2, bank=self.copy_bank(), program=never)
+        for target, fields in (("/v1/predict", []), ("/v1/search", []),
+                               ("/v1/compare", [("title", "x"), ("title", "y")])):
+            answer = server.ask("POST", target, fields=fields, video=y4m())
+            self.expect_problem(answer, 504, "deadline_passed")
+        self.assertEqual(server.ask("POST", "/v1/predict", {"title": "x"}).status, 200)
+        self.assertEqual(server.ask("GET", "/healthz").status, 200)
+        self.finish(server)
+
+        # However short the deadline, an answer in time or this one.
         server = self.serve("--deadline", 0.001, bank=self.copy_bank())
         for method, target, body in (("POST", "/v1/predict", {"title": "x"}),
                                      ("POST", "/v1/compare", {"titles": ["x", "y"]}),
                                      ("GET", "/v1/search?text=x", None)):
             statuses = {server.ask(method, target, body).status for _ in range(20)}
             self.assertLessEqual(statuses, {200, 504})
-            self.assertIn(504, statuses)
-        self.expect_problem(server.ask("POST", "/v1/predict", video=y4m()), 504, "deadline_passed")
-        self.assertEqual(server.ask("GET", "/healthz").status, 200)
-        server.stop()
-        self.server.contract.seen |= server.contract.seen
+        self.finish(server)
 
+    def test_a_full_queue_refuses(self):
         server = self.serve("--max-queued", 1, bank=self.copy_bank())
         answers = []
 
@@ -408,34 +421,36 @@ class Api(WithBank):
             for _ in range(10):
                 answers.append(server.ask("POST", "/v1/predict", {"title": "the boat"}))
 
-        threads = [threading.Thread(target=predict) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        refused = [answer for answer in answers if answer.status == 429]
+        for _ in range(20):  # until six at once have once been too many
+            threads = [threading.Thread(target=predict) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            refused = [answer for answer in answers if answer.status == 429]
+            if refused:
+                break
         self.assertTrue(refused)
         for answer in refused:
             self.expect_problem(answer, 429, "overloaded")
             self.assertEqual(answer.headers["retry-after"], "1")
         right = {answer.json["log2"] for answer in answers if answer.status == 200}
-        self.assertEqual(len(answers), 60)
+        self.assertLessEqual({answer.status for answer in answers}, {200, 429})
         self.assertEqual(len(right), 1, "whatever is answered is right")
-        server.stop()
-        self.server.contract.seen |= server.contract.seen
+        self.finish(server)
 
+    def test_uploads_have_a_number(self):
         server = self.serve("--max-uploads", 1, bank=self.copy_bank())
         body, media = form([], y4m())
         head = (f"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media}\r\n"
                 f"Content-Length: {len(body)}\r\n\r\n").encode()
         with socket.create_connection(("127.0.0.1", server.port)) as slow:
             slow.sendall(head + body[:100])
-            while server.ask("POST", "/v1/search", video=y4m()).status != 429:
-                time.sleep(0.01)
-        while server.ask("POST", "/v1/search", video=y4m()).status != 200:
-            time.sleep(0.01)  # the place is free again
-        server.stop()
-        self.server.contract.seen |= server.contract.seen
+            self.wait_until(lambda: server.metric("mmra_uploads_free") == 0)
+            self.expect_problem(server.ask("POST", "/v1/search", video=y4m()), 429, "overloaded")
+        self.wait_until(lambda: server.metric("mmra_uploads_free") == 1)
+        self.assertEqual(server.ask("POST", "/v1/search", video=y4m()).status, 200)
+        self.finish(server)
 
     def test_reload(self):
         self.assertEqual(self.ask("POST", "/v1/reload").json["model"], "mmra")

@@ -103,12 +103,25 @@ class Contract:
         jsonschema.Draft202012Validator(whole).validate(json.loads(body))
 
 
+def with_decoder(folder, script):
+    """The program beside a decoder that is this shell script: `mmra serve` takes the one beside it."""
+    os.makedirs(folder + "/bin")
+    os.symlink(os.path.join(os.path.dirname(PROGRAM), "../lib"), folder + "/lib")
+    program = shutil.copy(PROGRAM, folder + "/bin/mmra")
+    decoder = folder + "/bin/mmra-decoder"
+    with open(decoder, "w") as file:
+        file.write("#!/bin/sh\n" + script + "\n")
+    os.chmod(decoder, 0o755)
+    return program
+
+
 class Server:
-    def __init__(self, bank, model, *flags):
+    def __init__(self, bank, model, *flags, program=PROGRAM):
         self.log = tempfile.TemporaryFile()
+        self.upload_folder = tempfile.TemporaryDirectory(prefix="mmra-uploads-")
         self.process = subprocess.Popen(
-            [PROGRAM, "serve", "--bank", bank, "--model", model, "--port", "0", "--threads", "1",
-             *map(str, flags)],
+            [program, "serve", "--bank", bank, "--model", model, "--port", "0", "--threads", "1",
+             "--upload-dir", self.upload_folder.name, *map(str, flags)],
             stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline().decode()
         assert line.startswith("listening on http://"), line + self.errors()
@@ -179,10 +192,17 @@ class Server:
                 pass
         return found
 
+    def metric(self, name):
+        """A gauge of /metrics."""
+        text = self.raw("GET", "/metrics").body.decode()
+        return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE).group(1))
+
     def stop(self, how=signal.SIGTERM, timeout=30):
         if self.process.poll() is None:
             self.process.send_signal(how)
         status = self.process.wait(timeout)
+        assert os.listdir(self.upload_folder.name) == [], "an upload was left behind"
+        self.upload_folder.cleanup()
         self.process.stdout.close()
         self.log.close()
         return status
@@ -221,8 +241,8 @@ class WithBank(unittest.TestCase):
         cls.folder.cleanup()
 
     @classmethod
-    def serve(cls, *flags, bank=None, model=None):
-        server = Server(bank or cls.bank, model or cls.model, *flags)
+    def serve(cls, *flags, bank=None, model=None, program=PROGRAM):
+        server = Server(bank or cls.bank, model or cls.model, *flags, program=program)
         cls.servers.append(server)
         return server
 
@@ -232,6 +252,12 @@ class WithBank(unittest.TestCase):
         copy = tempfile.mkdtemp(dir=cls.folder.name) + "/bank"
         shutil.copytree(cls.bank, copy)
         return copy
+
+    def wait_until(self, holds, seconds=60):
+        until = time.monotonic() + seconds
+        while not holds():
+            self.assertLess(time.monotonic(), until, "it has not come to be")
+            time.sleep(0.01)
 
     def expect_problem(self, answer, status, code):
         self.assertEqual((answer.status, answer.json.get("code")), (status, code), answer.body)
