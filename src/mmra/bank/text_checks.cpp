@@ -9,7 +9,6 @@ namespace mmra::bank {
 namespace {
 
 constexpr std::size_t kMaxShownBytes = 60;
-constexpr std::size_t kMaxIdBytes = 511;
 
 bool is_control(unsigned char byte) { return byte < 0x20 || byte == 0x7F; }
 

@@ -13,8 +13,11 @@ namespace mmra::bank {
 /// The text in quotes for a message: one line, cut after 60 bytes, what cannot be shown escaped.
 [[nodiscard]] std::string in_quotes(std::string_view text);
 
-/// Why `id` cannot be a record's id; empty where it can: 1 to 511 bytes of UTF-8 (LMDB's longest
-/// key) without control characters.
+/// LMDB's longest key.
+inline constexpr std::size_t kMaxIdBytes = 511;
+
+/// Why `id` cannot be a record's id; empty where it can: 1 to kMaxIdBytes of UTF-8 without control
+/// characters.
 [[nodiscard]] std::optional<std::string> fault_of_id(std::string_view id);
 
 }  // namespace mmra::bank

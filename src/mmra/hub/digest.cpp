@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <array>
-#include <span>
 
+#include "mmra/core/binary_text.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 
@@ -14,14 +14,6 @@ namespace mmra::hub {
 namespace {
 
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-
-std::string to_hex(std::span<const std::uint8_t> bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes.size() * 2);
-  for (const std::uint8_t byte : bytes) text += {kDigits[byte >> 4], kDigits[byte & 15]};
-  return text;
-}
 
 class BothDigests {
  public:

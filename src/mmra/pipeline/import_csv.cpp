@@ -43,12 +43,8 @@ std::string trimmed(std::string_view text) {
 }
 
 /// What names are compared by: without case, width, and blanks around.
-std::u32string folded(std::string_view text) {
-  std::u32string name = text::normalize(trimmed(text));
-  return name;
-}
+std::u32string folded(std::string_view text) { return text::normalize(trimmed(text)); }
 
-/// Cut, and in one line.
 /// Names of columns, in one line.
 std::string list_of(const std::vector<std::string>& names) {
   std::string text;
@@ -202,7 +198,7 @@ bool is_total_word(std::string_view cell) {
       U"total",  U"totals", U"grand total", U"gesamt", U"gesamtsumme", U"summe",
       U"totale", U"totaal", U"итого",       U"合计",   U"總計",        U"总计",
       U"合計",   U"汇总",   U"總和",        U"합계",   U"sum"};
-  return kWords.count(folded(cell)) > 0;
+  return kWords.contains(folded(cell));
 }
 
 /// A row that adds up the others: it says so where a video has its id or title, or in the first

@@ -1,10 +1,10 @@
 #include "mmra/serving/answers.h"
 
 #include <algorithm>
-#include <boost/beast/core/detail/base64.hpp>
 #include <cmath>
 #include <utility>
 
+#include "mmra/core/binary_text.h"
 #include "mmra/serving/url.h"
 
 namespace mmra::serving {
@@ -84,12 +84,7 @@ ordered_json distribution_of(std::span<const double> labels) {
 }
 
 std::string to_data_url(std::span<const std::uint8_t> jpeg) {
-  namespace base64 = boost::beast::detail::base64;
-  std::string url = "data:image/jpeg;base64,";
-  const std::size_t start = url.size();
-  url.resize(start + base64::encoded_size(jpeg.size()));
-  url.resize(start + base64::encode(url.data() + start, jpeg.data(), jpeg.size()));
-  return url;
+  return "data:image/jpeg;base64," + to_base64(jpeg);
 }
 
 }  // namespace mmra::serving

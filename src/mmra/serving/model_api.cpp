@@ -1,7 +1,9 @@
 #include "mmra/serving/model_api.h"
 
+#include <cmath>
 #include <utility>
 
+#include "mmra/bank/text_checks.h"
 #include "mmra/pipeline/compare.h"
 #include "mmra/pipeline/prediction_json.h"
 #include "mmra/serving/answers.h"
@@ -16,7 +18,6 @@ using pipeline::PredictionEngine;
 
 constexpr int kMaxResults = 100;
 constexpr int kDefaultResults = 10;
-constexpr std::size_t kMaxIdBytes = 511;
 
 bool wants_events(const Request& request) {
   return !request.is_http_1_0 &&
@@ -109,7 +110,7 @@ namespace {
 /// What predict and compare have in common.
 pipeline::Query read_query(RequestMembers& members, const bank::BankSchema& schema) {
   pipeline::Query query;
-  query.id = members.text("id", kMaxIdBytes);
+  query.id = members.text("id", bank::kMaxIdBytes);
   query.as_of = members.time("as_of");
   query.posted_at = members.time("posted_at");
   query.context = members.context("context", schema);
@@ -248,7 +249,7 @@ void ModelApi::search_by_form(const std::shared_ptr<Exchange>& exchange) {
     throw Refusal(bad_request("missing_member", "the form has no video",
                               "GET /v1/search?text=… searches for words"));
   }
-  if (!(k >= 1 && k <= kMaxResults)) {
+  if (!(k >= 1 && k <= kMaxResults && k == std::floor(k))) {
     throw Refusal(bad_request("invalid_member", "\"k\" must be a whole number from 1 to 100",
                               "leave it out for 10"));
   }

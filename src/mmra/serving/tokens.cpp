@@ -4,9 +4,11 @@
 #include <nettle/sha2.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <sstream>
 
+#include "mmra/core/binary_text.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 
@@ -17,16 +19,6 @@ constexpr std::size_t kTokenBytes = 32;
 constexpr std::size_t kMaxTokenLength = 256;
 constexpr std::string_view kPrefix = "mmra_";
 
-std::string to_hex(const std::uint8_t* bytes, std::size_t size) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (std::size_t i = 0; i < size; ++i) {
-    text += kDigits[bytes[i] >> 4U];
-    text += kDigits[bytes[i] & 15U];
-  }
-  return text;
-}
-
 std::array<std::uint8_t, 32> hash_of(std::string_view token) {
   std::array<std::uint8_t, 32> hash{};
   sha256_ctx context;
@@ -36,19 +28,12 @@ std::array<std::uint8_t, 32> hash_of(std::string_view token) {
   return hash;
 }
 
-std::optional<std::array<std::uint8_t, 32>> from_hex(std::string_view text) {
-  std::array<std::uint8_t, 32> bytes{};
-  if (text.size() != 2 * bytes.size()) return std::nullopt;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    int value = -1;
-    if (c >= '0' && c <= '9') value = c - '0';
-    if (c >= 'a' && c <= 'f') value = c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') value = c - 'A' + 10;
-    if (value < 0) return std::nullopt;
-    bytes[i / 2] = static_cast<std::uint8_t>(bytes[i / 2] * 16 + value);
-  }
-  return bytes;
+std::optional<std::array<std::uint8_t, 32>> hash_from(std::string_view text) {
+  std::array<std::uint8_t, 32> hash{};
+  const auto bytes = from_hex(text);
+  if (!bytes || bytes->size() != hash.size()) return std::nullopt;
+  std::copy(bytes->begin(), bytes->end(), hash.begin());
+  return hash;
 }
 
 }  // namespace
@@ -67,7 +52,7 @@ TokenList TokenList::parse(std::string_view text, const std::string& origin) {
     std::string hash;
     if (!(words >> access) || access.front() == '#') continue;
     words >> hash;
-    const auto bytes = from_hex(hash);
+    const auto bytes = hash_from(hash);
     if ((access != "read" && access != "write") || !bytes) {
       throw Error(ErrorKind::kInvalidInput,
                   origin + ", line " + std::to_string(number) +
@@ -106,10 +91,9 @@ NewToken make_token(Access access) {
     throw system_error("get random numbers from", "the system", errno);
   }
   NewToken made;
-  made.token = std::string(kPrefix) + to_hex(bytes.data(), bytes.size());
+  made.token = std::string(kPrefix) + to_hex(bytes);
   const auto hash = hash_of(made.token);
-  made.line =
-      std::string(access == Access::kWrite ? "write " : "read ") + to_hex(hash.data(), hash.size());
+  made.line = std::string(access == Access::kWrite ? "write " : "read ") + to_hex(hash);
   return made;
 }
 

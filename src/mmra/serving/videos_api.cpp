@@ -18,7 +18,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int kMaxPage = 500;
-constexpr std::size_t kMaxIdBytes = 511;
 constexpr std::size_t kMaxSplitBytes = 16;
 
 template <typename Value>
@@ -143,7 +142,7 @@ void VideosApi::add(const std::shared_ptr<Exchange>& exchange) {
   const Request& request = exchange->request();
   RequestMembers members = members_of(request);
   bank::Record record;
-  record.id = members.text("id", kMaxIdBytes).value_or("");
+  record.id = members.text("id", bank::kMaxIdBytes).value_or("");
   if (const auto fault = bank::fault_of_id(record.id)) {
     throw Refusal(bad_request("invalid_member", "\"id\" cannot be used: " + *fault,
                               "give 1 to 511 bytes of UTF-8 without control characters"));

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "mmra/core/binary_text.h"
 #include "mmra/core/files.h"
 #include "mmra/evaluation/plot.h"
 #include "mmra/pipeline/demo/demo.h"
@@ -24,22 +25,6 @@ th,td{padding:.3rem .8rem;border-bottom:1px solid var(--line);text-align:left}td
 .number{font-size:2.4rem;font-weight:700;color:var(--accent)}.soft{color:var(--soft)}
 .frames img{height:4.5rem;margin:.15rem;border-radius:3px}.wide{overflow-x:auto}svg{max-width:100%;height:auto}
 )";
-
-std::string base64(const std::vector<std::uint8_t>& bytes) {
-  static constexpr char kDigits[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t group = 0;
-    for (std::size_t j = 0; j < 3; ++j) {
-      group = group << 8 | (i + j < bytes.size() ? bytes[i + j] : 0U);
-    }
-    for (std::size_t j = 0; j < 4; ++j) {
-      text += i + j > bytes.size() ? '=' : kDigits[group >> (18 - 6 * j) & 63U];
-    }
-  }
-  return text;
-}
 
 std::string score_table(const DemoResult& result) {
   std::string html =
@@ -87,7 +72,7 @@ std::string frames_of(const Prediction& prediction) {
   for (std::size_t i = 0; i < prediction.thumbnails.size(); ++i) {
     const std::string caption = i < prediction.captions.size() ? prediction.captions[i] : "";
     html += "<img alt='" + escape_html(caption) + "' title='" + escape_html(caption) +
-            "' src='data:image/jpeg;base64," + base64(prediction.thumbnails[i]) + "'>";
+            "' src='data:image/jpeg;base64," + to_base64(prediction.thumbnails[i]) + "'>";
   }
   return html + "</div>";
 }
