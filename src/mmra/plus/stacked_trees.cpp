@@ -1,15 +1,15 @@
 #include "mmra/plus/stacked_trees.h"
 
 #include <algorithm>
-#include <barrier>
 #include <cmath>
+#include <condition_variable>
+#include <cstdint>
 #include <exception>
 #include <limits>
 #include <memory>
 #include <mutex>
 #include <numeric>
 #include <optional>
-#include <semaphore>
 #include <thread>
 #include <utility>
 
@@ -104,6 +104,49 @@ class HeldOut {
   std::vector<std::vector<double>> squared_errors_;
 };
 
+/// Where the folds' threads wait: for one of the places to run in, and for each other. A mutex and
+/// a condition, not the standard library's semaphore and barrier: in GCC 12 a waiter of those can
+/// miss what it waits for and sleep for ever (its bug 104928).
+class Crossing {
+ public:
+  Crossing(int num_places, int num_threads) : places_(num_places), num_threads_(num_threads) {}
+
+  /// Calls body() when a place is free; body must not throw.
+  template <typename Body>
+  void in_a_place(const Body& body) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return places_ > 0; });
+    --places_;
+    lock.unlock();
+    body();
+    lock.lock();
+    ++places_;
+    changed_.notify_all();
+  }
+
+  /// Waits until all threads have come; the last calls look() before any goes on.
+  template <typename Look>
+  void meet(const Look& look) {
+    std::unique_lock lock(mutex_);
+    if (++num_come_ == num_threads_) {
+      look();
+      num_come_ = 0;
+      ++num_meetings_;
+      changed_.notify_all();
+      return;
+    }
+    changed_.wait(lock, [&, meeting = num_meetings_] { return num_meetings_ != meeting; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int places_;
+  int num_threads_;
+  int num_come_ = 0;
+  std::uint64_t num_meetings_ = 0;
+};
+
 /// All folds' trees, round by round, and the best round so far. XGBoost keeps a booster's known
 /// rows and its random numbers by thread, so each fold has a thread of its own, of which
 /// `num_threads` run at a time: nothing depends on their number. They meet after every few rounds,
@@ -126,18 +169,15 @@ class CrossValidator {
   }
 
   CrossValidation run(int num_threads) {
-    std::counting_semaphore<kCrossFolds> processors(std::clamp(num_threads, 1, kCrossFolds));
-    std::barrier meeting(kCrossFolds, [this]() noexcept { look(); });
+    Crossing crossing(std::clamp(num_threads, 1, kCrossFolds), kCrossFolds);
     {
       std::vector<std::jthread> workers;
       workers.reserve(kCrossFolds);
       for (int fold = 0; fold < kCrossFolds; ++fold) {
         workers.emplace_back([&, fold] {
           while (!finished_) {
-            processors.acquire();
-            grow(fold);
-            processors.release();
-            meeting.arrive_and_wait();
+            crossing.in_a_place([&] { grow(fold); });
+            crossing.meet([&] { look(); });
           }
         });
       }
