@@ -53,9 +53,11 @@ struct Prediction {
 class PredictionEngine {
  public:
   /// Throws where bank or model cannot be opened, or do not belong together (check_same_encoders).
+  /// `horizon` ("7d"): labels so long after posting instead of those that the model learned.
   PredictionEngine(const std::filesystem::path& bank_directory,
                    const std::filesystem::path& model_directory, int num_threads,
-                   encoders::Precision precision = encoders::Precision::kAuto);
+                   encoders::Precision precision = encoders::Precision::kAuto,
+                   const std::string& horizon = {});
 
   [[nodiscard]] Prediction predict(const Query& query, const std::stop_token& stop);
   [[nodiscard]] const bank::MemoryBank& bank() const { return *bank_; }
