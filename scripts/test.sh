@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything from a fresh clone to a tested program: packages, release build, all tests. With --extras
 # what CI adds: a small real encoder for the tests that want one (scripts/fetch_encoders.sh; they are
-# skipped where it cannot be had), warnings are errors, format and lint, the tests of what reads bytes
+# skipped where it cannot be had), axe-core for the test of the page (scripts/fetch_axe.sh; the same), warnings are errors, format and lint, the tests of what reads bytes
 # from outside under address and undefined-behaviour sanitizers, and a few seconds of each fuzz target.
 # Safe to run twice.
 set -euo pipefail
@@ -18,7 +18,10 @@ bash scripts/setup.sh
 preset=release
 [ "$extras" = yes ] && preset=ci
 bash scripts/build.sh "$preset"
-[ "$extras" = yes ] && bash scripts/fetch_encoders.sh --optional
+if [ "$extras" = yes ]; then
+  bash scripts/fetch_encoders.sh --optional
+  bash scripts/fetch_axe.sh --optional
+fi
 echo "Testing ..."
 ctest --test-dir build/release --output-on-failure -j "$(nproc)"
 [ "$extras" = yes ] || exit 0

@@ -49,6 +49,8 @@ void add_search_command(CLI::App& app, CommonOptions& common);
 void add_train_command(CLI::App& app, CommonOptions& common);
 void add_evaluate_command(CLI::App& app, CommonOptions& common);
 void add_predict_command(CLI::App& app, CommonOptions& common);
+void add_compare_command(CLI::App& app, CommonOptions& common);
+void add_serve_command(CLI::App& app, CommonOptions& common);
 void add_reproduce_command(CLI::App& app, CommonOptions& common);
 void add_models_command(CLI::App& app, CommonOptions& common);
 void add_demo_command(CLI::App& app, CommonOptions& common);

@@ -7,6 +7,7 @@
 #include "console.h"
 #include "interrupt.h"
 #include "metrics_json.h"
+#include "mmra/pipeline/prediction_json.h"
 #include "prediction_output.h"
 
 namespace mmra::app {
@@ -70,7 +71,7 @@ int run_demo_command(const DemoFlags& flags, const CommonOptions& common) {
         to_json(evaluation::Metrics{result.evaluation.metrics.n, score.nmse, score.mae, score.src});
   }
   print_json({{"scores", scores},
-              {"prediction", to_json(result.prediction)},
+              {"prediction", pipeline::to_json(result.prediction)},
               {"truth", result.held_out.popularity},
               {"report", result.report.string()}});
   return 0;

@@ -54,6 +54,8 @@ int run(int argc, char** argv) {
   mmra::app::add_train_command(app, common);
   mmra::app::add_evaluate_command(app, common);
   mmra::app::add_predict_command(app, common);
+  mmra::app::add_compare_command(app, common);
+  mmra::app::add_serve_command(app, common);
   mmra::app::add_reproduce_command(app, common);
   mmra::app::add_models_command(app, common);
   mmra::app::add_demo_command(app, common);

@@ -7,6 +7,7 @@
 #include "interrupt.h"
 #include "mmra/bank/manifest.h"
 #include "mmra/core/error.h"
+#include "mmra/pipeline/prediction_json.h"
 #include "prediction_output.h"
 #include "query_flags.h"
 
@@ -29,7 +30,7 @@ struct PredictFlags {
 int predict_manifest(const PredictFlags& flags, const CommonOptions& common,
                      const std::stop_token& stop) {
   pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads(), flags.precision,
-                                    flags.horizon);
+                                    std::nullopt, flags.horizon);
   std::int64_t num_failed = 0;
   bank::ManifestOptions options;
   options.columns = engine.bank().info().schema.context_columns;
@@ -45,7 +46,7 @@ int predict_manifest(const PredictFlags& flags, const CommonOptions& common,
         query.context = row.context;
         nlohmann::ordered_json line = {{"id", row.id}};
         try {
-          line.update(to_json(engine.predict(query, stop)));
+          line.update(pipeline::to_json(engine.predict(query, stop)));
         } catch (const Error& error) {
           ++num_failed;
           line["error"] = error.what();
@@ -75,13 +76,13 @@ int run_predict(const PredictFlags& flags, const CommonOptions& common) {
     return 2;
   }
   pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads(), flags.precision,
-                                    flags.horizon);
+                                    std::nullopt, flags.horizon);
   if (!flags.posted_at.empty()) query.posted_at = to_time("--posted-at", flags.posted_at);
   query.context = pipeline::parse_context(flags.context, engine.bank().info().schema);
   const pipeline::Prediction prediction = engine.predict(query, stop);
   if (prediction.warning) std::fprintf(stderr, "warning: %s\n", prediction.warning->c_str());
   if (common.json) {
-    nlohmann::ordered_json document = to_json(prediction);
+    nlohmann::ordered_json document = pipeline::to_json(prediction);
     if (query.id) document["id"] = *query.id;
     print_json(document);
   } else {

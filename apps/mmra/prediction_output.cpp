@@ -1,45 +1,13 @@
 #include "prediction_output.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "command.h"
 #include "console.h"
 
 namespace mmra::app {
-
-nlohmann::ordered_json to_json(const pipeline::Prediction& prediction) {
-  auto instances = nlohmann::ordered_json::array();
-  for (const auto& instance : prediction.instances) {
-    instances.push_back({{"id", instance.id},
-                         {"title", instance.title},
-                         {"similarity", instance.similarity},
-                         {"weight", instance.weight},
-                         {"popularity", instance.popularity}});
-    if (instance.effect_log2) instances.back()["effect_log2"] = *instance.effect_log2;
-    if (!instance.captions.empty()) instances.back()["captions"] = instance.captions;
-  }
-  nlohmann::ordered_json document = {{"popularity", prediction.popularity},
-                                     {"log2", prediction.log2_popularity},
-                                     {"interval",
-                                      {{"level", prediction.interval_level},
-                                       {"low", prediction.interval_low},
-                                       {"high", prediction.interval_high}}},
-                                     {"percentile", prediction.percentile},
-                                     {"unit", prediction.unit}};
-  if (!prediction.horizon.empty()) document["horizon"] = prediction.horizon;
-  document["instances"] = std::move(instances);
-  document["parts"] = nlohmann::ordered_json::array();
-  for (const pipeline::PartEffect& part : prediction.parts) {
-    document["parts"].push_back({{"part", part.part},
-                                 {"effect_log2", part.effect_log2},
-                                 {"popularity_without", part.popularity_without},
-                                 {"share", part.share}});
-  }
-  if (!prediction.instances_used) document["instances_used"] = false;
-  if (!prediction.captions.empty()) document["captions"] = prediction.captions;
-  if (prediction.warning) document["warning"] = *prediction.warning;
-  return document;
-}
 
 std::string describe_captions(const std::vector<std::string>& captions) {
   std::string text = "What the frames show:\n";
@@ -94,6 +62,37 @@ std::string to_text(const pipeline::Prediction& prediction) {
                    one_line(instance.id, 24), one_line(instance.title, 64)});
   }
   return text + table.to_text();
+}
+
+std::string to_text(const pipeline::Comparison& comparison) {
+  const auto& predictions = comparison.predictions;
+  std::vector<std::size_t> order(predictions.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return predictions[a].log2_popularity > predictions[b].log2_popularity;
+  });
+  const auto& best = predictions[comparison.best];
+  Table table({describe_unit(best.unit, best.horizon), "of the best", "the best is ahead",
+               fixed(100.0 * comparison.level, 0) + " % interval", "title"});
+  for (const std::size_t i : order) {
+    const auto pair = std::find_if(
+        comparison.pairs.begin(), comparison.pairs.end(), [&](const pipeline::TitlePair& p) {
+          return p.a == std::min(i, comparison.best) && p.b == std::max(i, comparison.best);
+        });
+    std::string ahead = "-";
+    if (pair != comparison.pairs.end() && pair->confidence) {
+      ahead = fixed(std::floor(100.0 * *pair->confidence), 0) + " %" +
+              (pair->certain ? ", clear" : ", unclear");
+    }
+    table.add_row(
+        {readable_count(predictions[i].popularity),
+         fixed(100.0 * std::exp2(predictions[i].log2_popularity - best.log2_popularity), 0) + " %",
+         ahead,
+         readable_count(predictions[i].interval_low) + " – " +
+             readable_count(predictions[i].interval_high),
+         one_line(comparison.titles[i].empty() ? "(no title)" : comparison.titles[i], 72)});
+  }
+  return one_line(comparison.verdict, 1000) + "\n\n" + table.to_text();
 }
 
 }  // namespace mmra::app

@@ -6,12 +6,15 @@
 namespace mmra::app {
 
 void add_query_flags(CLI::App& command, QueryFlags& flags, const std::string& title_flag) {
+  add_clip_flags(command, flags);
+  command.add_option(title_flag, flags.title, "The title of a clip")->excludes("--id");
+}
+
+void add_clip_flags(CLI::App& command, QueryFlags& flags) {
   auto* id =
       command.add_option("--id", flags.id, "A record of the bank (it is never its own instance)");
-  auto* title = command.add_option(title_flag, flags.title, "The title of a clip");
-  auto* video =
-      command.add_option("--video", flags.video, "The clip itself, any format FFmpeg reads");
-  id->excludes(title)->excludes(video);
+  command.add_option("--video", flags.video, "The clip itself, any format FFmpeg reads")
+      ->excludes(id);
   command.add_option("--as-of", flags.as_of,
                      "See only records posted before this time (RFC 3339, or seconds since 1970)");
 }

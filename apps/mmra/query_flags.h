@@ -19,6 +19,9 @@ struct QueryFlags {
 /// `title_flag` is "--title" or "--text".
 void add_query_flags(CLI::App& command, QueryFlags& flags, const std::string& title_flag);
 
+/// The same without a title.
+void add_clip_flags(CLI::App& command, QueryFlags& flags);
+
 [[nodiscard]] pipeline::Query to_query(const QueryFlags& flags);
 
 /// Throws Error{kInvalidInput} naming the flag where `text` is no time.

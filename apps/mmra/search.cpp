@@ -4,6 +4,7 @@
 #include "command.h"
 #include "console.h"
 #include "interrupt.h"
+#include "mmra/pipeline/prediction_json.h"
 #include "prediction_output.h"
 #include "query_flags.h"
 
@@ -34,11 +35,7 @@ int run_search(const SearchFlags& flags, const CommonOptions& common) {
   if (common.json) {
     auto list = nlohmann::ordered_json::array();
     for (const auto& instance : result.instances) {
-      list.push_back({{"id", instance.id},
-                      {"title", instance.title},
-                      {"similarity", instance.similarity},
-                      {"popularity", instance.popularity}});
-      if (!instance.captions.empty()) list.back()["captions"] = instance.captions;
+      list.push_back(pipeline::to_search_json(instance));
     }
     print_json(list);
     return 0;

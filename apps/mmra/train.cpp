@@ -39,7 +39,8 @@ bool is_given(const TrainFlags& flags, const std::string& name) {
   const auto given = [&](const CLI::Option* option) {
     return option->check_name(name) && option->count() > 0;
   };
-  return std::any_of(flags.epoch_flags.begin(), flags.epoch_flags.end(), given);
+  return std::any_of(flags.epoch_flags.begin(), flags.epoch_flags.end(), given) ||
+         std::any_of(flags.network_flags.begin(), flags.network_flags.end(), given);
 }
 
 model::Without to_without(const std::vector<std::string>& parts) {
@@ -162,7 +163,14 @@ std::string describe_training(const pipeline::TrainSummary& summary) {
 int run_train(const TrainFlags& flags, const CommonOptions& common) {
   ConsoleProgress progress(common.quiet);
   pipeline::TrainRequest request = flags.request;
-  if (flags.variant == "released") request.config.variant = model::Variant::kReleased;
+  if (flags.variant == "released") {
+    request.config.variant = model::Variant::kReleased;
+    if (!is_given(flags, "--similarity-scale")) {
+      request.config.similarity_scale =
+          pipeline::default_train_request("mmra", model::Variant::kReleased)
+              .config.similarity_scale;
+    }
+  }
   request.rules.protocol = *pipeline::parse_protocol(flags.protocol);
   request.rules.instances = *retrieval::parse_choice(flags.retrieval);
   request.config.without = to_without(flags.without);
@@ -269,7 +277,8 @@ void add_network_flags(CLI::App& command, TrainFlags& flags) {
           ->check(CLI::Range(0.0, 1.0)));
   add(command
           .add_option("--similarity-scale", request.config.similarity_scale,
-                      "Weights of instances: softmax(scale * similarity); 1 in the paper")
+                      "Weights of instances: softmax(scale * similarity); 1 in the paper and in "
+                      "--variant released")
           ->check(CLI::PositiveNumber));
   add_of_epochs(command.add_option("--width", request.config.width, "Width of the network")
                     ->check(at_least(1)));

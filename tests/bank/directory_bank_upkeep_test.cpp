@@ -226,6 +226,7 @@ TEST_F(BankUpkeep, ReadersSeeOneMomentWhileAWriterWorks) {
   };
   put_pair(0);
   std::vector<std::thread> readers;
+  readers.reserve(3);
   for (int i = 0; i < 3; ++i) {
     readers.emplace_back([&] {
       const auto reader = open_bank(path(), OpenMode::kReadOnly);
@@ -278,6 +279,7 @@ TEST_F(DamagedUpkeep, RepairSaysWhatItFoundAndDid) {
   EXPECT_EQ(bank_->verify().size(), 6U) << "the fifth: the counts of tokens, sixth: of labels";
   const std::vector<Repair> repairs = bank_->repair();
   std::vector<std::string> lines;
+  lines.reserve(repairs.size());
   for (const Repair& repair : repairs) lines.push_back(repair.id + ": " + repair.done);
   EXPECT_THAT(lines,
               ::testing::IsSupersetOf({id_of(3) + ": the record was removed; ingest it again",

@@ -70,16 +70,14 @@ TEST(FeatureTable, RefusesTokensThatDoNotFit) {
   EXPECT_EQ(table.num_rows(), 0U) << "nothing of a refused row stays";
 }
 
-TEST(RowDetails, AreTheTextsOfARecordAndTheMeanOfItsFrames) {
+TEST(RowDetails, AreTheTitleOfARecordAndTheMeanOfItsFrames) {
   Record record;
   record.title = "a boat";
-  record.captions = {"blue sky", "blue sky", "a red boat", "blue sky"};
   record.context["followers"] = 12.0;
   const std::vector<Float16Bits> frames{float_to_half(1.0F), float_to_half(2.0F),
                                         float_to_half(3.0F), float_to_half(6.0F)};
   const RowDetails details = make_details(record, {2, 2, frames}, {1.0F});
   EXPECT_EQ(details.title, "a boat");
-  EXPECT_EQ(details.captions, "blue sky\na red boat");
   EXPECT_THAT(details.visual_mean, ElementsAre(2.0F, 4.0F));
   EXPECT_EQ(details.context, record.context);
   EXPECT_TRUE(make_details(record, {0, 2, {}}, {}).visual_mean.empty());

@@ -12,8 +12,8 @@ using ::testing::StartsWith;
 TEST(Help, TeachesTheFirstRunAndNamesEveryCommand) {
   const ProgramResult result = run_mmra({"--help"});
   EXPECT_EQ(result.status, 0);
-  for (const char* command :
-       {"import", "ingest", "bank", "search", "train", "evaluate", "predict", "models", "demo"}) {
+  for (const char* command : {"import", "ingest", "bank", "search", "train", "evaluate", "predict",
+                              "compare", "serve", "models", "demo"}) {
     EXPECT_THAT(result.out, HasSubstr(command));
     EXPECT_EQ(run_mmra({command, "--help"}).status, 0) << command;
   }

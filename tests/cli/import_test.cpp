@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -98,6 +99,51 @@ TEST(ImportMicrolens, SplitsAsTheAuthorsDid) {
     ++row;
   }
   EXPECT_EQ(row, 19738U);
+}
+
+TEST(ImportCsv, LeadsFromAStudiosExportToABank) {
+  const TemporaryDirectory directory;
+  write_file_atomically(
+      directory / "Table data.csv",
+      "\xEF\xBB\xBF"
+      "Content,Video title,Video publish time,Duration,Views\n"
+      "Total,,,,1235457\n"
+      "dQw4w9WgXcQ,\"How I built a boat, alone\",\"Jan 5, 2024\",62,\"1,234,567\"\n"
+      "a-b_c123DEF,The quiet part,\"Dec 31, 2023\",15,890\n");
+  const std::string out = directory / "videos.csv";
+  const ProgramResult result =
+      run_mmra({"import", "csv", directory / "Table data.csv", "--from", "youtube-studio",
+                "--context", "duration_s=Duration", "--timezone", "+01:00", "--out", out});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.err, "");
+  EXPECT_THAT(result.out, HasSubstr("2 rows (2 with a number, 0 with a clip, 2 with a time)"));
+  EXPECT_THAT(result.out, HasSubstr("Left out: 1 row of totals."));
+  EXPECT_THAT(read_file(out), HasSubstr("1234567,2024-01-04T23:00:00Z,,,62"));
+  const ProgramResult ingested = run_mmra({"ingest", out, "--bank", directory / "bank", "--quiet"});
+  EXPECT_EQ(ingested.status, 0) << ingested.err;
+  EXPECT_THAT(run_mmra({"bank", "info", directory / "bank"}).out, HasSubstr("duration_s"));
+}
+
+TEST(ImportCsv, SaysInOneLineWhatIsWrong) {
+  const TemporaryDirectory directory;
+  const std::string file = directory / "export.csv";
+  write_file_atomically(file, "Name,Plays,Date\nboat,many,05/01/2024\n");
+  const auto refuse = [&](std::vector<std::string> more, const std::string& why) {
+    std::vector<std::string> arguments{"import", "csv", file, "--out", directory / "out.csv"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = run_mmra(arguments);
+    EXPECT_EQ(result.status, 1);
+    EXPECT_THAT(result.err, HasSubstr(why));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  };
+  refuse({}, "--from tiktok-studio, youtube-studio, or --map");
+  refuse({"--from", "myspace"}, "there is no preset \"myspace\"; there are tiktok-studio");
+  refuse({"--from", "youtube-studio"}, "there is no column \"Content\" or \"Video\" (id)");
+  refuse({"--map", "title=Name,popularity=Plays"}, "line 2, column 2 (\"Plays\"): \"many\" is no");
+  refuse({"--map", "title=Name,posted_at=Date"}, "--date-order dmy or mdy");
+  refuse({"--map", "title=Name", "--timezone", "Mars"}, "--timezone Mars is not known");
+  refuse({"--map", "title=Name", "--context", "=Date"}, "not of the form name=COLUMN");
+  refuse({"--map", "title=Name", "--clips", directory / "none"}, "is no folder");
 }
 
 }  // namespace

@@ -164,6 +164,8 @@ TEST_F(Spine, EveryVariantAndAblationTrains) {
     more.insert(more.end(), flags.begin(), flags.end());
     const ProgramResult trained = train(out, more);
     ASSERT_EQ(trained.status, 0) << flags[1] << ": " << trained.err;
+    const json config = json::parse(read_file(out + "/config.json"));
+    EXPECT_EQ(config["similarity_scale"], flags[1] == "released" ? 1.0 : 10.0) << flags[1];
     const ProgramResult evaluated =
         run_mmra({"evaluate", "--bank", bank(), "--model", out, "--json", "--quiet"});
     EXPECT_EQ(evaluated.status, 0) << flags[1] << ": " << evaluated.err;

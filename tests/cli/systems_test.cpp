@@ -2,8 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "mmra/core/files.h"
@@ -108,6 +113,58 @@ TEST_F(Systems, HelpSaysWhatEachIs) {
         "knn       the weighted mean", "mean      the mean"}) {
     EXPECT_THAT(help, HasSubstr(line));
   }
+}
+
+TEST_F(Systems, CompareTitles) {
+  ASSERT_EQ(train("ridge").status, 0);
+  const std::vector<std::string> asked{
+      "compare", "--bank",   bank(),    "--model",  directory_ / "ridge",
+      "--title", "red boat", "--title", "red piano"};
+  const ProgramResult text = run_mmra(asked);
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.out, StartsWith("“red piano” does best, "));
+  EXPECT_THAT(text.out, HasSubstr("clear"));
+
+  std::vector<std::string> as_json = asked;
+  as_json.emplace_back("--json");
+  const json comparison = json::parse(run_mmra(as_json).out);
+  EXPECT_EQ(comparison["best"], 1);
+  ASSERT_EQ(comparison["results"].size(), 2U);
+  EXPECT_EQ(comparison["results"][0]["title"], "red boat");
+  EXPECT_EQ(comparison["results"][0]["instances"].size(), 10U);
+  ASSERT_EQ(comparison["pairs"].size(), 1U);
+  EXPECT_LT(comparison["pairs"][0]["difference_log2"], 0.0);
+  EXPECT_TRUE(comparison["pairs"][0]["certain"]) << "the subject decides";
+
+  const ProgramResult one =
+      run_mmra({"compare", "--bank", bank(), "--model", directory_ / "ridge", "--title", "alone"});
+  EXPECT_EQ(one.status, 1);
+  EXPECT_THAT(one.err, HasSubstr("at least two titles"));
+}
+
+TEST_F(Systems, PredictAManifestRowByRow) {
+  ASSERT_EQ(train("mean").status, 0);
+  const std::filesystem::path out = directory_ / "lines";
+  const std::string command = std::string(MMRA_PROGRAM) + " predict --bank '" + bank() +
+                              "' --model '" + (directory_ / "mean").string() +
+                              "' --manifest - > '" + out.string() + "'";
+  std::FILE* const manifest = ::popen(command.c_str(), "w");
+  ASSERT_NE(manifest, nullptr);
+  // Each row is answered before the next one is known, so none is waited for or kept.
+  for (int row = 1; row <= 3; ++row) {
+    std::fprintf(manifest, "{\"id\": \"r%d\", \"title\": \"red boat\"}\n", row);
+    ASSERT_EQ(std::fflush(manifest), 0);
+    const auto lines = [&] {
+      const std::string text = std::filesystem::exists(out) ? read_file(out) : std::string();
+      return std::count(text.begin(), text.end(), '\n');
+    };
+    for (int tenths = 0; tenths < 600 && lines() < row; ++tenths) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    ASSERT_EQ(lines(), row) << "the rows that came are answered, no more and no fewer";
+  }
+  EXPECT_EQ(::pclose(manifest), 0);
+  EXPECT_EQ(json::parse(read_file(out).substr(0, read_file(out).find('\n')))["id"], "r1");
 }
 
 }  // namespace

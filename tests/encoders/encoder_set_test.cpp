@@ -54,6 +54,24 @@ TEST_F(BuiltinSet, EncodesBothParts) {
   EXPECT_NEAR(dot(encoding.retrieval_vector, encoding.retrieval_vector), 1.0, 1e-5);
 }
 
+TEST_F(BuiltinSet, EncodesOneClipUnderSeveralTitlesAsUnderEachAlone) {
+  const EncoderSet set = open();
+  const std::vector<std::string_view> titles{"A red ball, jumping", "", "the red car"};
+  for (const auto& frames : {clip_, {}}) {
+    const std::vector<Encoding> together = set.encode_titles(set.encode_clip(frames), titles);
+    ASSERT_EQ(together.size(), titles.size());
+    for (std::size_t i = 0; i < titles.size(); ++i) {
+      const Encoding alone = set.encode(frames, titles[i]);
+      EXPECT_EQ(together[i].captions, alone.captions);
+      EXPECT_EQ(together[i].visual_tokens.values, alone.visual_tokens.values);
+      EXPECT_EQ(together[i].visual_tokens.dim, alone.visual_tokens.dim);
+      EXPECT_EQ(together[i].text_tokens.values, alone.text_tokens.values);
+      EXPECT_EQ(together[i].text_tokens.dim, alone.text_tokens.dim);
+      EXPECT_EQ(together[i].retrieval_vector, alone.retrieval_vector);
+    }
+  }
+}
+
 TEST_F(BuiltinSet, MissingPartsAreMissingNotZero) {
   const EncoderSet set = open();
   const Encoding title_only = set.encode({}, "the red car");

@@ -23,7 +23,6 @@ struct MadeClip {
   bank::Context context;
   std::optional<Timestamp> posted_at;
   std::vector<float> visual_mean;
-  std::string captions;
 };
 
 /// Clips as a bank's tables give them: the first rows train, the next are validation's, the rest
@@ -43,7 +42,7 @@ class MadeBank {
                       std::exp2(static_cast<double>(clip.label)), clip.posted_at, split});
       features_.append({0, 0, {}}, {0, 0, {}}, std::exp2(static_cast<double>(clip.label)));
       features_.append_details(
-          {clip.title, clip.captions, clip.visual_mean, clip.vector, clip.context, clip.posted_at});
+          {clip.title, clip.visual_mean, clip.vector, clip.context, clip.posted_at});
     }
     table_ = std::make_unique<mmra::testing::MemoryTable>(3, std::move(rows));
   }

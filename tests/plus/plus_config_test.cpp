@@ -56,7 +56,7 @@ TEST(PlusConfig, DamageIsNamed) {
                  [&] { (void)config_from_json(text.substr(0, size), "config.json"); });
   }
   std::string newer = text;
-  newer.replace(newer.find("\"format_version\": 1"), 19, "\"format_version\": 9");
+  newer.replace(newer.find("\"format_version\": 2"), 19, "\"format_version\": 9");
   expect_error(ErrorKind::kUnsupported, "version 9",
                [&] { (void)config_from_json(newer, "config.json"); });
 }

@@ -1,6 +1,7 @@
 // The first stage against scikit-learn and NumPy (tools/golden/plus.py).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -25,7 +26,7 @@ class PlusReference : public ::testing::Test {
  protected:
   PlusReference() : file_(std::filesystem::path(MMRA_GOLDEN_DIR) / "plus/reference.safetensors") {
     for (const auto& title : nlohmann::json::parse(file_.metadata().at("titles"))) {
-      terms_.push_back(extract_terms(title.get<std::string>(), ""));
+      terms_.push_back(extract_terms(title.get<std::string>()));
     }
     targets_ = floats("targets", 1);
     folds_.resize(kRows);
@@ -94,13 +95,39 @@ TEST_F(PlusReference, TheKernelIsTheOneOfTheEquation) {
 TEST_F(PlusReference, KernelRidgeIsTheDirectSolution) {
   SilentProgress silent;
   const KernelRidgeFit fit =
-      fit_kernel_ridge(*index_, targets_, folds_, kFolds, {0.5, 1e-6, 200}, 2, {}, silent);
+      fit_kernel_ridge(*index_, targets_, folds_, kFolds, {{0.5}, 1e-6, 200}, 2, {}, silent);
   expect_near(fit.ridge.coefficients, floats("ridge.coefficients", 1), 2e-5);
   expect_near(fit.out_of_fold, floats("ridge.out_of_fold", 1), 2e-5);
   const KernelRidgeFit usual =
-      fit_kernel_ridge(*index_, targets_, folds_, kFolds, {}, 1, {}, silent);
+      fit_kernel_ridge(*index_, targets_, folds_, kFolds, {{0.5}}, 1, {}, silent);
   expect_near(usual.out_of_fold, floats("ridge.out_of_fold", 1), 5e-3);
   EXPECT_LT(usual.num_iterations, fit.num_iterations);
+}
+
+TEST_F(PlusReference, ThePenaltyIsTheOneWithTheLeastErrorOutOfFold) {
+  SilentProgress silent;
+  const auto fit = [&](std::vector<double> lambdas) {
+    return fit_kernel_ridge(*index_, targets_, folds_, kFolds, {std::move(lambdas), 1e-6, 200}, 1,
+                            {}, silent);
+  };
+  const auto error = [&](const KernelRidgeFit& of) {
+    double sum = 0.0;
+    for (std::size_t i = 0; i < kRows; ++i) sum += std::pow(of.out_of_fold[i] - targets_[i], 2.0);
+    return sum;
+  };
+  const std::vector<double> lambdas = {64.0, 8.0, 1.0, 0.125, 0.015625};
+  const KernelRidgeFit chosen = fit(lambdas);
+  std::size_t least = 0;
+  std::vector<double> errors;
+  for (const double lambda : lambdas) errors.push_back(error(fit({lambda})));
+  least = static_cast<std::size_t>(std::min_element(errors.begin(), errors.end()) - errors.begin());
+  EXPECT_EQ(chosen.lambda, lambdas[least]);
+  EXPECT_GT(least, 0U) << "or the search was not needed";
+  EXPECT_LT(least, lambdas.size() - 1) << "or it did not have to end";
+  // From the solution of another penalty to the same one as from nothing.
+  const KernelRidgeFit alone = fit({chosen.lambda});
+  expect_near(chosen.out_of_fold, alone.out_of_fold, 2e-5);
+  expect_near(chosen.ridge.coefficients, alone.ridge.coefficients, 2e-5);
 }
 
 TEST_F(PlusReference, KeyStatisticsAreThoseOfOtherFolds) {

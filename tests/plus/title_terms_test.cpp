@@ -16,8 +16,8 @@ std::size_t total(const TermCounts& counts) {
 }
 
 TEST(TitleTerms, CountWordsPairsAndCharacters) {
-  const TitleTerms terms = extract_terms("Go go GO", "");
-  EXPECT_EQ(terms.words, (extract_terms("go go go", "").words));
+  const TitleTerms terms = extract_terms("Go go GO");
+  EXPECT_EQ(terms.words, (extract_terms("go go go").words));
   EXPECT_EQ(terms.words.size(), 2U) << "go, go go";
   EXPECT_EQ(total(terms.words), 5U);
   EXPECT_EQ(terms.word_keys.size(), 1U);
@@ -25,11 +25,11 @@ TEST(TitleTerms, CountWordsPairsAndCharacters) {
   // " go " has three of 2 characters, two of 3 and one of 4; it is too short for 5.
   EXPECT_EQ(total(terms.characters), 3U * 6U);
   // " a " is counted whole for 3, and not again for 4 and 5.
-  EXPECT_EQ(total(extract_terms("a", "").characters), 3U);
+  EXPECT_EQ(total(extract_terms("a").characters), 3U);
 }
 
 TEST(TitleTerms, HashtagsEndAtTheSpaceOrTheNextOne) {
-  const auto tags = [](const char* title) { return extract_terms(title, "").hashtag_keys; };
+  const auto tags = [](const char* title) { return extract_terms(title).hashtag_keys; };
   EXPECT_EQ(tags("x #Funny video").size(), 1U);
   EXPECT_EQ(tags("x #Funny video"), tags("#funny"));
   EXPECT_EQ(tags("x # sea shanty # boat").size(), 2U);
@@ -38,19 +38,11 @@ TEST(TitleTerms, HashtagsEndAtTheSpaceOrTheNextOne) {
   EXPECT_TRUE(tags("no tag, # or ##").size() == 1U) << "'or' stands behind the spaced one";
   EXPECT_TRUE(tags("C").empty());
   EXPECT_TRUE(tags("#").empty());
-}
-
-TEST(TitleTerms, CaptionsAddWordsButNoPairAcross) {
-  const TitleTerms both = extract_terms("red boat", "blue sky # x");
-  EXPECT_EQ(both.word_keys.size(), 5U);
-  EXPECT_EQ(both.pair_keys.size(), 3U) << "red boat, blue sky, sky x";
-  EXPECT_TRUE(both.hashtag_keys.empty());
-  EXPECT_TRUE(extract_terms("", "").empty());
-  EXPECT_FALSE(extract_terms("", "sky").empty());
+  EXPECT_TRUE(extract_terms("").empty());
 }
 
 TEST(TitleTerms, TakeAnyBytes) {
-  EXPECT_NO_THROW((void)extract_terms("\xff\xfe broken \xe4", "#\x80"));
+  EXPECT_NO_THROW((void)extract_terms("\xff\xfe broken \xe4 #\x80"));
   EXPECT_NO_THROW((void)title_shape("\xff #\xfe"));
 }
 

@@ -169,6 +169,61 @@ TEST(ScaledCalibration, IsTheConformalRankOfTheScaledErrors) {
   });
 }
 
+/// By the definition, over all pairs i ≠ j.
+double share_of_pairs(const std::vector<double>& errors, double reach) {
+  double right = 0.0;
+  double pairs = 0.0;
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    for (std::size_t j = 0; j < errors.size(); ++j) {
+      if (i == j) continue;
+      pairs += 1.0;
+      const double apart = errors[i] - errors[j];
+      right += apart < reach ? 1.0 : apart == reach ? 0.5 : 0.0;
+    }
+  }
+  return right / pairs;
+}
+
+TEST(SignConfidence, IsTheShareOfPairsOfErrorsThatADifferenceOutweighs) {
+  const std::vector<float> predictions(7, 0.0F);
+  const std::vector<float> targets{2.0F, -1.0F, 0.5F, 0.5F, -3.0F, 1.0F, 0.0F};
+  const Calibration calibration = calibrate_conformal(predictions, targets, 0.5);
+  EXPECT_EQ(calibration.error_quantiles, (std::vector<double>{-3, -1, 0, 0.5, 0.5, 1, 2}));
+  for (const double difference : {0.0, 0.25, 0.5, 1.0, 2.5, 4.0, 5.0, 9.0}) {
+    for (const double scale : {0.5, 1.0, 2.0}) {
+      SCOPED_TRACE(std::to_string(difference) + " at scale " + std::to_string(scale));
+      const double share = share_of_pairs(calibration.error_quantiles, difference / scale);
+      EXPECT_DOUBLE_EQ(calibration.sign_confidence(difference, scale).value(),
+                       std::max(0.5, share * 7.0 / 8.0));
+    }
+  }
+}
+
+TEST(SignConfidence, IsThatOfNormalErrors) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> error(0.4F, 1.5F);  // a bias is shared, so it does not count
+  std::vector<float> targets(4000);
+  for (float& target : targets) target = error(random);
+  const std::vector<float> predictions(targets.size(), 0.0F);
+  const Calibration calibration = calibrate_conformal(predictions, targets, 0.8);
+  EXPECT_EQ(calibration.error_quantiles.size(), Calibration::kMaxErrorQuantiles);
+  for (const double difference : {0.0, 0.3, 1.0, 3.0, 6.0}) {
+    // The difference of two is normal with deviation √2 · 1.5: Φ(x) = erfc(−x / √2) / 2.
+    EXPECT_NEAR(calibration.sign_confidence(difference, 1.0).value(),
+                std::erfc(-difference / 1.5 / 2.0) / 2.0, 0.015);
+  }
+}
+
+TEST(SignConfidence, OfFewRowsPromisesLittleAndOfNoneNothing) {
+  const std::vector<float> zero(4, 0.0F);
+  EXPECT_DOUBLE_EQ(calibrate_conformal(zero, zero, 0.5).sign_confidence(100.0, 1.0).value(), 0.8);
+  EXPECT_DOUBLE_EQ(calibrate_conformal({zero.data(), 1}, {zero.data(), 1}, 0.5)
+                       .sign_confidence(1.0, 1.0)
+                       .value(),
+                   0.5);
+  EXPECT_FALSE((Calibration{0.8, 1.0, 12, std::nullopt, {}}.sign_confidence(1.0, 1.0)));
+}
+
 class CalibrationFile : public ::testing::Test {
  protected:
   void expect_refused(const Json& json, ErrorKind kind = ErrorKind::kCorruptData) {
@@ -193,6 +248,21 @@ TEST_F(CalibrationFile, GivesBackWhatWasSaved) {
     EXPECT_EQ(back.half_width_log2, half_width);
     EXPECT_EQ(back.num_rows, 12);
     EXPECT_FALSE(back.scale.has_value());
+  }
+}
+
+TEST_F(CalibrationFile, GivesBackTheErrorsAndRefusesOnesThatAreNone) {
+  const std::vector<double> errors{-1.5, 0.0, 0.0, 1.0 / 3.0};
+  save_calibration({0.8, 1.0, 4, std::nullopt, errors}, file_);
+  EXPECT_EQ(load_calibration(file_).error_quantiles, errors);
+  Json json = good();
+  json.erase("error_quantiles");
+  write_file_atomically(file_, json.dump());
+  EXPECT_EQ(load_calibration(file_).error_quantiles, std::vector<double>{});
+  for (const Json& fault : {Json(1.0), Json::array({"1"}), Json::array({1.0, 0.0}),
+                            Json::array({0.0, 1e300}), Json(std::vector<double>(202, 0.0))}) {
+    json["error_quantiles"] = fault;
+    expect_refused(json);
   }
 }
 

@@ -78,10 +78,11 @@ std::string_view TextInput::peek_past_blanks() {
   return seen;
 }
 
-CsvReader::CsvReader(TextInput& input) : input_(input) {
+CsvReader::CsvReader(TextInput& input, char delimiter) : input_(input) {
   if (csv_init(&parser_, CSV_STRICT | CSV_STRICT_FINI) != 0) {
     throw Error(ErrorKind::kInternal, "cannot start the CSV parser");
   }
+  csv_set_delim(&parser_, static_cast<unsigned char>(delimiter));
   csv_set_space_func(&parser_, never_space);
   csv_set_blk_size(&parser_, kBufferBytes);
 }

@@ -62,7 +62,7 @@ struct CsvRow {
 class CsvReader {
  public:
   /// `input` must outlive the reader.
-  explicit CsvReader(TextInput& input);
+  explicit CsvReader(TextInput& input, char delimiter = ',');
   CsvReader(const CsvReader&) = delete;
   CsvReader& operator=(const CsvReader&) = delete;
   ~CsvReader();

@@ -22,18 +22,6 @@ void check_dim(const char* modality, const TokenView& tokens, int dim) {
   }
 }
 
-/// Frames that look alike often share a caption: each is kept once, in order.
-std::string distinct_lines(const std::vector<std::string>& captions) {
-  std::vector<std::string_view> kept;
-  std::string lines;
-  for (const std::string& caption : captions) {
-    if (std::find(kept.begin(), kept.end(), caption) != kept.end()) continue;
-    kept.push_back(caption);
-    lines += (lines.empty() ? "" : "\n") + caption;
-  }
-  return lines;
-}
-
 std::vector<float> mean_of(const TokenView& tokens) {
   if (tokens.num_tokens == 0) return {};
   const auto dim = static_cast<std::size_t>(tokens.dim);
@@ -51,9 +39,8 @@ std::vector<float> mean_of(const TokenView& tokens) {
 
 RowDetails make_details(const Record& record, const TokenView& visual,
                         std::vector<float> retrieval_vector) {
-  return {record.title,    distinct_lines(record.captions),
-          mean_of(visual), std::move(retrieval_vector),
-          record.context,  record.posted_at};
+  return {record.title, mean_of(visual), std::move(retrieval_vector), record.context,
+          record.posted_at};
 }
 
 void FeatureTable::append_details(RowDetails details) {

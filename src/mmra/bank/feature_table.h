@@ -29,7 +29,6 @@ struct FeatureColumns {
 /// What a row says beside its tokens, for models that look at more than those.
 struct RowDetails {
   std::string title;                    ///< UTF-8; empty: none
-  std::string captions;                 ///< of its frames, each once, one a line
   std::vector<float> visual_mean;       ///< mean of its visual tokens [d_v]; empty: no video
   std::vector<float> retrieval_vector;  ///< [d_r], unit length, or zeros
   Context context;

@@ -43,6 +43,29 @@ Encoding EncoderSet::encode(Clip frames, std::string_view title,
   return std::move(encode(std::span(&item, 1), options).front());
 }
 
+EncodedClip EncoderSet::encode_clip(Clip frames, const EncodeOptions& options) const {
+  const EncoderInput item{frames, {}};
+  std::vector<Encoding> encodings(1);
+  encodings.front().visual_tokens.dim = visual_dim();
+  encode_frames(std::span(&item, 1), options, encodings);
+  return {std::move(encodings.front().captions), std::move(encodings.front().visual_tokens)};
+}
+
+std::vector<Encoding> EncoderSet::encode_titles(const EncodedClip& clip,
+                                                std::span<const std::string_view> titles,
+                                                const EncodeOptions& options) const {
+  std::vector<EncoderInput> items;
+  std::vector<Encoding> encodings(titles.size());
+  for (std::size_t i = 0; i < titles.size(); ++i) {
+    items.push_back({{}, titles[i]});
+    encodings[i].captions = clip.captions;
+    encodings[i].visual_tokens = clip.visual_tokens;
+    encodings[i].text_tokens.dim = text_dim();
+  }
+  encode_texts(items, options, encodings);
+  return encodings;
+}
+
 void EncoderSet::encode_frames(std::span<const EncoderInput> items, const EncodeOptions& options,
                                std::vector<Encoding>& encodings) const {
   std::vector<Clip> clips;

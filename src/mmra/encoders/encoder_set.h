@@ -93,6 +93,12 @@ struct Encoding {
   std::vector<float> retrieval_vector;  ///< [d_r], unit length
 };
 
+/// What a clip gives whatever its title is.
+struct EncodedClip {
+  std::vector<std::string> captions;  ///< one a frame; empty without frames or captioner
+  TokenMatrix visual_tokens;          ///< [frames × d_v]
+};
+
 /// What those who feed encoders need to know of them.
 struct EncoderTraits {
   /// Longest side of a frame that the encoders make use of, in pixels; 0: as large as it is.
@@ -126,6 +132,14 @@ class EncoderSet {
   /// A batch of one.
   [[nodiscard]] Encoding encode(Clip frames, std::string_view title,
                                 const EncodeOptions& options = {}) const;
+
+  /// The part of encode() that does not depend on titles, so that one clip can be encoded under
+  /// several.
+  [[nodiscard]] EncodedClip encode_clip(Clip frames, const EncodeOptions& options = {}) const;
+  /// [titles] what encode() gives for the clip under each of them.
+  [[nodiscard]] std::vector<Encoding> encode_titles(const EncodedClip& clip,
+                                                    std::span<const std::string_view> titles,
+                                                    const EncodeOptions& options = {}) const;
 
  private:
   void encode_frames(std::span<const EncoderInput> items, const EncodeOptions& options,

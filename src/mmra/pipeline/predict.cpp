@@ -49,8 +49,15 @@ void require_own_tokens(const Query& query, const bank::BankSchema& schema) {
                     schema.encoders_name + "); predict a record with --id, or leave " + flag +
                     " out");
   };
-  if (foreign.visual && !query.video.empty()) refuse("visual", "--video");
+  if (foreign.visual && query.has_clip()) refuse("visual", "--video");
   if (foreign.text && !query.title.empty()) refuse("text", "--title");
+}
+
+void require_own_text(const bank::BankSchema& schema) {
+  if (!foreign_features(schema.encoders_name).text) return;
+  throw Error(ErrorKind::kInvalidInput, "the bank's text features were made elsewhere (" +
+                                            schema.encoders_name +
+                                            "), so other titles cannot be tried with it");
 }
 
 bank::RowDetails details_of(const EncodedQuery& query, const bank::TokenView& visual) {
@@ -148,7 +155,6 @@ class Explanation {
   enum : std::int32_t { kWhole, kWithoutVisual, kWithoutText };
 
   static bank::RowDetails without_video(bank::RowDetails details) {
-    details.captions.clear();
     details.visual_mean.clear();
     return details;
   }
@@ -212,7 +218,8 @@ std::shared_future<std::shared_ptr<model::Predictor>> load_beside(const System& 
 
 PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
                                    const std::filesystem::path& model_directory, int num_threads,
-                                   encoders::Precision precision, const std::string& horizon)
+                                   encoders::Precision precision,
+                                   std::optional<int> network_threads, const std::string& horizon)
     : num_threads_(num_threads),
       bank_(bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)),
       schema_(bank_->info().schema),
@@ -222,18 +229,21 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
       calibration_(training::load_calibration(model_directory / "calibration.json")),
       predictor_((check_same_encoders(card_, schema_),
                   load_beside(system_of_model(card_.model, model_directory), model_directory,
-                              num_threads))),
-      encoders_(open_bank_encoders(bank_directory, schema_, precision)) {
+                              network_threads.value_or(num_threads)))),
+      encoders_(open_bank_encoders(bank_directory, schema_, precision)),
+      columns_(system_of_model(card_.model, model_directory).feature_columns()) {
   if (!horizon.empty()) {
     static_cast<void>(bank::require_horizon(horizon));
     card_.popularity_horizon = horizon;
   }
+  read_table();
+}
+
+void PredictionEngine::read_table() {
   if (!card_.popularity_horizon.empty()) schema_.popularity_horizon = card_.popularity_horizon;
   const std::optional<Duration> label_horizon = bank::horizon_of(card_.popularity_horizon);
-  const bank::FeatureColumns columns =
-      system_of_model(card_.model, model_directory).feature_columns();
-  if (columns.details) {
-    bank::LoadedFeatures loaded = bank::load_feature_table(*bank_, columns, label_horizon);
+  if (columns_.details) {
+    bank::LoadedFeatures loaded = bank::load_feature_table(*bank_, columns_, label_horizon);
     memory_ = std::move(loaded.features);
     table_ = std::move(loaded.table);
   } else {
@@ -243,9 +253,53 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
   sorted_popularity_ = sorted_labels(*table_);
 }
 
+void PredictionEngine::refresh() {
+  if (table_->generation() == bank_->info().generation) return;
+  schema_ = bank_->info().schema;  // it may have more context columns
+  read_table();
+}
+
+void PredictionEngine::check(const Query& query) const { require_own_tokens(query, schema_); }
+
+std::vector<EncodedQuery> PredictionEngine::encode(std::span<const Query> queries,
+                                                   const std::stop_token& stop) const {
+  for (const Query& query : queries) check(query);
+  return encode_queries(*bank_, *table_, encoders_, queries, num_threads_, stop);
+}
+
+std::vector<EncodedQuery> PredictionEngine::encode_titles(const Query& query,
+                                                          const std::vector<std::string>& titles,
+                                                          const std::stop_token& stop) const {
+  require_own_text(schema_);
+  Query clip = query;
+  clip.title.clear();
+  require_own_tokens(clip, schema_);
+  return pipeline::encode_titles(*bank_, *table_, encoders_, query, titles, num_threads_, stop);
+}
+
+std::vector<Instance> PredictionEngine::search(const EncodedQuery& query, int k,
+                                               const std::stop_token& stop) const {
+  const retrieval::RetrievalResult found = retrieval::search_exact(
+      *table_, query.features.retrieval_vector, std::span(&query.identity, 1), k,
+      retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads_, stop);
+  return describe_instances(*bank_, *table_, found, /*similarity_scale=*/0.0, query.identity);
+}
+
 Prediction PredictionEngine::predict(const Query& query, const std::stop_token& stop) {
-  require_own_tokens(query, schema_);
-  EncodedQuery encoded = encode_query(*bank_, *table_, encoders_, query, num_threads_, stop);
+  return predict(std::move(encode(std::span(&query, 1), stop).front()), stop);
+}
+
+std::vector<Prediction> PredictionEngine::predict_titles(const Query& query,
+                                                         const std::vector<std::string>& titles,
+                                                         const std::stop_token& stop) {
+  std::vector<Prediction> predictions;
+  for (EncodedQuery& encoded : encode_titles(query, titles, stop)) {
+    predictions.push_back(predict(std::move(encoded), stop));
+  }
+  return predictions;
+}
+
+Prediction PredictionEngine::predict(EncodedQuery encoded, const std::stop_token& stop) {
   // A model that retrieves by itself reads the labels that it has in memory, which are the latest.
   const auto policy = memory_ ? retrieval::RetrievalPolicy::deployed()
                               : retrieval::RetrievalPolicy::deployed().with_labels_as_of();
@@ -277,8 +331,9 @@ Prediction PredictionEngine::predict(const Query& query, const std::stop_token& 
   Prediction prediction;
   const std::vector<float> predicted = predictor_.get()->predict(batch);
   prediction.log2_popularity = predicted.at(0);
-  const double half_width =
-      calibration_.half_width(training::error_signals(batch, predicted).at(0));
+  const training::ErrorSignals signals = training::error_signals(batch, predicted).at(0);
+  const double half_width = calibration_.half_width(signals);
+  prediction.error_scale = calibration_.error_scale(signals);
   prediction.popularity = bank::popularity_of_log2(prediction.log2_popularity);
   prediction.interval_level = calibration_.level;
   prediction.interval_low = bank::popularity_of_log2(prediction.log2_popularity - half_width);

@@ -4,6 +4,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -34,7 +35,8 @@ struct Prediction {
   double interval_level = 0.8;
   double interval_low = 0.0;  ///< popularity; the truth lies between with probability >= level
   double interval_high = 0.0;
-  double percentile = 0.0;  ///< share of the bank's labelled records below, in percent
+  double error_scale = 1.0;  ///< the error that is expected of this query against an average one
+  double percentile = 0.0;   ///< share of the bank's labelled records below, in percent
   std::string unit;
   std::string horizon;
   std::vector<Instance> instances;  ///< with their weights
@@ -54,15 +56,54 @@ class PredictionEngine {
  public:
   /// Throws where bank or model cannot be opened, or do not belong together (check_same_encoders).
   /// `horizon` ("7d"): labels so long after posting instead of those that the model learned.
+  /// `network_threads`: of the model alone, where others than `num_threads` suit it.
   PredictionEngine(const std::filesystem::path& bank_directory,
                    const std::filesystem::path& model_directory, int num_threads,
                    encoders::Precision precision = encoders::Precision::kAuto,
-                   const std::string& horizon = {});
+                   std::optional<int> network_threads = {}, const std::string& horizon = {});
 
   [[nodiscard]] Prediction predict(const Query& query, const std::stop_token& stop);
+  /// [titles] what predict() says of the clip or stored record under each of them (`query.title` is
+  /// not looked at). The clip is decoded and encoded once.
+  [[nodiscard]] std::vector<Prediction> predict_titles(const Query& query,
+                                                       const std::vector<std::string>& titles,
+                                                       const std::stop_token& stop);
+
+  // The steps of the above, for who has many queries at once. What one query gives does not depend
+  // on the others.
+
+  /// Throws where the bank's features were made elsewhere, so that this query cannot be asked.
+  void check(const Query& query) const;
+  [[nodiscard]] std::vector<EncodedQuery> encode(std::span<const Query> queries,
+                                                 const std::stop_token& stop) const;
+  /// The query's clip or stored record under each title.
+  [[nodiscard]] std::vector<EncodedQuery> encode_titles(const Query& query,
+                                                        const std::vector<std::string>& titles,
+                                                        const std::stop_token& stop) const;
+  [[nodiscard]] Prediction predict(EncodedQuery query, const std::stop_token& stop);
+  /// The k most similar labelled records, best first, weighed evenly.
+  [[nodiscard]] std::vector<Instance> search(const EncodedQuery& query, int k,
+                                             const std::stop_token& stop) const;
+
+  /// Looks at the bank as it is now: predictions see its present records and labels from here on.
+  /// Reads nothing where it has not changed.
+  void refresh();
+  /// Waits for network and encoders, and throws why they cannot be loaded.
+  void wait_until_loaded() const {
+    static_cast<void>(predictor_.get());
+    encoders_.load();
+  }
+
+  [[nodiscard]] const training::Calibration& calibration() const { return calibration_; }
+  [[nodiscard]] const encoders::EncoderTraits& encoder_traits() const { return encoders_.traits(); }
+  [[nodiscard]] int num_instances() const { return card_.k; }
   [[nodiscard]] const bank::MemoryBank& bank() const { return *bank_; }
+  /// Of the labelled records, ascending.
+  [[nodiscard]] const std::vector<double>& sorted_popularity() const { return sorted_popularity_; }
 
  private:
+  void read_table();
+
   int num_threads_;
   std::unique_ptr<bank::MemoryBank> bank_;
   bank::BankSchema schema_;
@@ -71,6 +112,7 @@ class PredictionEngine {
   training::Calibration calibration_;
   std::shared_future<std::shared_ptr<model::Predictor>> predictor_;
   encoders::EncoderSet encoders_;
+  bank::FeatureColumns columns_;
   std::optional<bank::FeatureTable> memory_;  ///< of a model that looks at more than k instances
   std::shared_ptr<const bank::BankTable> table_;
   std::vector<double> sorted_popularity_;  ///< of the labelled records, ascending

@@ -1,5 +1,7 @@
 #include "mmra/pipeline/query.h"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "mmra/bank/context_typer.h"
@@ -38,6 +40,48 @@ EncodedQuery stored_query(const bank::MemoryBank& bank, const bank::BankTable& t
   return encoded;
 }
 
+void check_can_be_encoded(const Query& query, std::span<const std::string> titles,
+                          const bank::BankSchema& schema) {
+  const bool all_have_titles = std::none_of(titles.begin(), titles.end(),
+                                            [](const std::string& title) { return title.empty(); });
+  if (!query.id && !query.has_clip() && !all_have_titles) {
+    throw Error(ErrorKind::kInvalidInput,
+                "nothing to ask about: give --title, --video or both, or --id of a stored record");
+  }
+  if (foreign_features(schema.encoders_name).retrieval) {
+    throw Error(ErrorKind::kInvalidInput,
+                "the bank's retrieval vectors were made elsewhere (" + schema.encoders_name +
+                    "), so nothing new can be compared with them; ask about a record with --id");
+  }
+}
+
+/// The query's clip, decoded here where it was not before; null where it has none.
+std::shared_ptr<const DecodedClip> clip_of(const Query& query, const bank::BankSchema& schema,
+                                           const encoders::EncoderTraits& traits, int num_threads,
+                                           const std::stop_token& stop) {
+  if (query.clip != nullptr || query.video.empty()) return query.clip;
+  return std::make_shared<const DecodedClip>(
+      decode_clip(query.video, traits, schema.num_frames, num_threads, stop));
+}
+
+/// What is known of a clip that is not in the bank before anything is encoded.
+EncodedQuery new_query(const bank::BankTable& table, const bank::BankSchema& schema,
+                       const Query& query, const DecodedClip* decoded) {
+  EncodedQuery encoded;
+  encoded.title = query.title;
+  encoded.context = query.context;
+  if (decoded != nullptr) {
+    encoded.thumbnails = decoded->thumbnails;
+    encoded.clip = decoded->clip;
+    encoded.warning = decoded->warning;
+    add_clip_context(encoded.clip, schema.context_columns, encoded.context);
+  }
+  encoded.posted_at = query.posted_at;
+  encoded.identity.own_row = table.row_of(query.own_id);
+  encoded.identity.as_of = query.as_of ? query.as_of : query.posted_at;
+  return encoded;
+}
+
 Instance describe_instance(const bank::MemoryBank& bank, const bank::BankTable& table,
                            std::size_t row, double similarity, double weight,
                            const retrieval::QueryIdentity& query) {
@@ -46,6 +90,8 @@ Instance describe_instance(const bank::MemoryBank& bank, const bank::BankTable& 
   if (auto record = bank.find(instance.id)) {
     instance.title = std::move(record->title);
     instance.captions = std::move(record->captions);
+    instance.has_thumbnails = !record->thumbnails.empty();
+    instance.posted_at = record->posted_at;
   }
   instance.similarity = similarity;
   instance.weight = weight;
@@ -104,14 +150,7 @@ bank::Context parse_context(const std::vector<std::string>& items, const bank::B
   return context;
 }
 
-DecodedClip decode_clip(const std::filesystem::path& video, const encoders::EncoderTraits& traits,
-                        int num_frames, int decoder_threads, const std::stop_token& stop) {
-  media::SampleOptions options;
-  options.num_frames = num_frames;
-  options.max_side_px = traits.max_frame_side_px;
-  options.decoder_threads = decoder_threads;
-  options.stop = stop;
-  media::SampledClip clip = media::sample_frames(video, options);
+DecodedClip to_decoded(media::SampledClip clip) {
   DecodedClip decoded;
   for (const media::Frame& frame : clip.frames) {
     decoded.thumbnails.push_back(
@@ -123,42 +162,87 @@ DecodedClip decode_clip(const std::filesystem::path& video, const encoders::Enco
   return decoded;
 }
 
+DecodedClip decode_clip(const std::filesystem::path& video, const encoders::EncoderTraits& traits,
+                        int num_frames, int decoder_threads, const std::stop_token& stop) {
+  media::SampleOptions options;
+  options.num_frames = num_frames;
+  options.max_side_px = traits.max_frame_side_px;
+  options.decoder_threads = decoder_threads;
+  options.stop = stop;
+  return to_decoded(media::sample_frames(video, options));
+}
+
 EncodedQuery encode_query(const bank::MemoryBank& bank, const bank::BankTable& table,
                           const encoders::EncoderSet& encoders, const Query& query, int num_threads,
                           const std::stop_token& stop) {
-  if (query.id) return stored_query(bank, table, query);
-  if (query.title.empty() && query.video.empty()) {
-    throw Error(ErrorKind::kInvalidInput,
-                "nothing to ask about: give --title, --video or both, or --id of a stored record");
-  }
+  return std::move(
+      encode_queries(bank, table, encoders, std::span(&query, 1), num_threads, stop).front());
+}
+
+std::vector<EncodedQuery> encode_queries(const bank::MemoryBank& bank, const bank::BankTable& table,
+                                         const encoders::EncoderSet& encoders,
+                                         std::span<const Query> queries, int num_threads,
+                                         const std::stop_token& stop) {
   const bank::BankSchema schema = bank.info().schema;
-  if (foreign_features(schema.encoders_name).retrieval) {
-    throw Error(ErrorKind::kInvalidInput,
-                "the bank's retrieval vectors were made elsewhere (" + schema.encoders_name +
-                    "), so nothing new can be compared with them; ask about a record with --id");
+  std::vector<EncodedQuery> encoded(queries.size());
+  std::vector<std::shared_ptr<const DecodedClip>> clips;  // alive while they are encoded
+  std::vector<encoders::EncoderInput> items;
+  std::vector<std::size_t> owners;
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    const Query& query = queries[i];
+    if (query.id) {
+      encoded[i] = stored_query(bank, table, query);
+      continue;
+    }
+    check_can_be_encoded(query, std::span(&query.title, 1), schema);
+    const auto clip = clip_of(query, schema, encoders.traits(), num_threads, stop);
+    encoded[i] = new_query(table, schema, query, clip.get());
+    items.push_back({clip ? encoders::Clip(clip->frames) : encoders::Clip(), query.title});
+    clips.push_back(clip);
+    owners.push_back(i);
   }
-  DecodedClip clip;
-  if (!query.video.empty()) {
-    clip = decode_clip(query.video, encoders.traits(), schema.num_frames, num_threads, stop);
+  if (items.empty()) return encoded;
+  std::vector<encoders::Encoding> encodings = encoders.encode(items, {num_threads, stop});
+  for (std::size_t n = 0; n < owners.size(); ++n) {
+    EncodedQuery& query = encoded[owners[n]];
+    query.captions = std::move(encodings[n].captions);
+    query.features.visual_tokens = to_half(encodings[n].visual_tokens);
+    query.features.text_tokens = to_half(encodings[n].text_tokens);
+    query.features.retrieval_vector = std::move(encodings[n].retrieval_vector);
   }
-  encoders::Encoding encoding = encoders.encode(clip.frames, query.title, {num_threads, stop});
-  EncodedQuery encoded;
-  encoded.title = query.title;
-  encoded.features.visual_tokens = to_half(encoding.visual_tokens);
-  encoded.features.text_tokens = to_half(encoding.text_tokens);
-  encoded.features.retrieval_vector = std::move(encoding.retrieval_vector);
-  encoded.captions = std::move(encoding.captions);
-  encoded.thumbnails = std::move(clip.thumbnails);
-  encoded.clip = std::move(clip.clip);
-  encoded.warning = std::move(clip.warning);
-  encoded.context = query.context;
-  if (!query.video.empty()) {
-    add_clip_context(encoded.clip, schema.context_columns, encoded.context);
-  }
-  encoded.posted_at = query.posted_at;
-  encoded.identity.own_row = table.row_of(query.own_id);
-  encoded.identity.as_of = query.as_of ? query.as_of : query.posted_at;
   return encoded;
+}
+
+std::vector<EncodedQuery> encode_titles(const bank::MemoryBank& bank, const bank::BankTable& table,
+                                        const encoders::EncoderSet& encoders, const Query& query,
+                                        const std::vector<std::string>& titles, int num_threads,
+                                        const std::stop_token& stop) {
+  const bank::BankSchema schema = bank.info().schema;
+  check_can_be_encoded(query, titles, schema);
+  encoders::EncodedClip clip;
+  EncodedQuery asked;
+  if (query.id) {
+    asked = stored_query(bank, table, query);
+    clip.captions = asked.captions;
+  } else {
+    const auto decoded = clip_of(query, schema, encoders.traits(), num_threads, stop);
+    asked = new_query(table, schema, query, decoded.get());
+    if (decoded != nullptr) clip = encoders.encode_clip(decoded->frames, {num_threads, stop});
+    asked.features.visual_tokens = to_half(clip.visual_tokens);
+    asked.captions = clip.captions;
+  }
+  const std::vector<std::string_view> views(titles.begin(), titles.end());
+  std::vector<encoders::Encoding> encodings =
+      encoders.encode_titles(clip, views, {num_threads, stop});
+  std::vector<EncodedQuery> queries;
+  for (std::size_t i = 0; i < titles.size(); ++i) {
+    EncodedQuery encoded = asked;
+    encoded.title = titles[i];
+    encoded.features.text_tokens = to_half(encodings[i].text_tokens);
+    encoded.features.retrieval_vector = std::move(encodings[i].retrieval_vector);
+    queries.push_back(std::move(encoded));
+  }
+  return queries;
 }
 
 encoders::EncoderSet open_bank_encoders(const std::filesystem::path& bank_directory,

@@ -20,6 +20,9 @@ TrainRequest default_train_request() {
   request.config.dropout_input = 0.2;
   request.config.token_dropout = 0.2;
   request.config.dropout_hidden = 0.3;
+  // Chosen on validation: on MicroLens with MiniLM 10 and 20 are worth 0.011 nMSE, with the builtin
+  // encoders nothing either way. Raw cosines of ten near neighbours hardly differ.
+  request.config.similarity_scale = 10.0;
   request.config.learning_rate = 5e-4;
   request.config.weight_decay = 0.6;  // a weight shrinks by 3e-4 a step
   request.config.gradient_clip = 1.0;
@@ -34,6 +37,7 @@ TrainRequest default_train_request(std::string_view model, model::Variant varian
   TrainRequest request = default_train_request();
   request.model = model;
   request.config.variant = variant;
+  if (variant == model::Variant::kReleased) request.config.similarity_scale = 1.0;
   const auto kind = model::parse_neural_baseline(model);
   if (!kind) return request;
   request.neural_baseline = model::default_config(*kind, variant);

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "mmra/core/error.h"
 #include "mmra/core/threads.h"
@@ -27,17 +29,38 @@ class Solver {
       : n_(index.num_rows()),
         width_(static_cast<std::size_t>(num_folds) + 1),
         settings_(settings),
-        lambda_(static_cast<float>(settings.lambda)),
+        targets_(targets),
         folds_(folds),
         num_threads_(num_threads),
         stop_(stop) {
     make_kernel(index);
-    set_right_side(targets);
+    set_right_side();
+    x_.assign(n_ * width_, 0.0F);
   }
 
   KernelRidgeFit run(ProgressSink& progress) {
+    KernelRidgeFit best;
+    double least = std::numeric_limits<double>::infinity();
+    int num_iterations = 0;
+    progress.begin("fitting the kernel ridge", std::nullopt);
+    for (const double lambda : settings_.lambdas) {
+      lambda_ = static_cast<float>(lambda);
+      num_iterations += solve(progress);
+      KernelRidgeFit fit = current_fit();
+      const double error = squared_error(fit.out_of_fold);
+      if (error >= least) break;
+      least = error;
+      best = std::move(fit);
+      best.lambda = lambda;
+    }
+    progress.end();
+    best.num_iterations = num_iterations;
+    return best;
+  }
+
+ private:
+  [[nodiscard]] KernelRidgeFit current_fit() const {
     KernelRidgeFit fit;
-    fit.num_iterations = solve(progress);
     const Columns values = multiply(x_);
     for (std::size_t i = 0; i < n_; ++i) {
       const auto fold = static_cast<std::size_t>(folds_[i]);
@@ -48,7 +71,15 @@ class Solver {
     return fit;
   }
 
- private:
+  [[nodiscard]] double squared_error(const std::vector<float>& predictions) const {
+    double sum = 0.0;
+    for (std::size_t i = 0; i < n_; ++i) {
+      const double error = static_cast<double>(predictions[i]) - targets_[i];
+      sum += error * error;
+    }
+    return sum;
+  }
+
   /// 0 where row i does not belong to the rows of column j.
   [[nodiscard]] float mask(std::size_t i, std::size_t j) const {
     return static_cast<std::size_t>(folds_[i]) == j ? 0.0F : 1.0F;
@@ -70,13 +101,13 @@ class Solver {
     });
   }
 
-  void set_right_side(std::span<const float> targets) {
+  void set_right_side() {
     // The last column is of no fold: all rows are outside it.
-    means_ = means_outside(targets, folds_, static_cast<int>(width_));
+    means_ = means_outside(targets_, folds_, static_cast<int>(width_));
     right_.resize(n_ * width_);
     for (std::size_t i = 0; i < n_; ++i) {
       for (std::size_t j = 0; j < width_; ++j) {
-        right_[i * width_ + j] = mask(i, j) * static_cast<float>(targets[i] - means_[j]);
+        right_[i * width_ + j] = mask(i, j) * static_cast<float>(targets_[i] - means_[j]);
       }
     }
   }
@@ -135,12 +166,11 @@ class Solver {
 
   /// Each column stops by itself, so that what a fold's column becomes depends on its rows alone.
   int solve(ProgressSink& progress) {
-    x_.assign(n_ * width_, 0.0F);
-    Columns residual = right_;
+    Columns residual = apply(x_);
+    for (std::size_t at = 0; at < residual.size(); ++at) residual[at] = right_[at] - residual[at];
     Columns direction = residual;
-    const std::vector<double> start = dots(residual, residual);
-    std::vector<double> squares = start;
-    progress.begin("fitting the kernel ridge", std::nullopt);
+    const std::vector<double> start = dots(right_, right_);
+    std::vector<double> squares = dots(residual, residual);
     int iteration = 0;
     while (iteration < settings_.max_iterations && !all_solved(squares, start)) {
       ++iteration;
@@ -162,7 +192,6 @@ class Solver {
       squares = next;
       progress.advance(1);
     }
-    progress.end();
     return iteration;
   }
 
@@ -180,10 +209,11 @@ class Solver {
   std::size_t n_;
   std::size_t width_;
   RidgeSettings settings_;
-  float lambda_;
+  std::span<const float> targets_;
   std::span<const std::int32_t> folds_;
   int num_threads_;
   std::stop_token stop_;
+  float lambda_ = 0.0F;
   std::unique_ptr<float[]> kernel_;
   std::vector<double> means_;
   Columns right_;

@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kFormatVersion = 1;
+constexpr int kFormatVersion = 2;
 constexpr char kModel[] = "mmra-plus";
 
 template <typename Value>
@@ -50,6 +50,7 @@ void visit_kernel(Kernel& kernel, Visitor&& visit) {
   visit("lexical_weight", kernel.lexical_weight);
   visit("lexical_scale", kernel.lexical_scale);
   visit("dense_scale", kernel.dense_scale);
+  visit("visual_scale", kernel.visual_scale);
 }
 
 template <typename Trees, typename Visitor>
@@ -104,11 +105,12 @@ void validate_config(const PlusConfig& config) {
   check("visual_dim", config.visual_dim, 0, kMaxDim);
   check("k", config.k, 1, 10000);
   check("num_folds", config.num_folds, 2, 100);
-  check("lambda", config.lambda, 1e-6, 1e6);
+  check("lambda", config.lambda, 0.0, 1e6);
   check("label_mean", config.label_mean, -1e30, 1e30);
   check("kernel's lexical_weight", config.kernel.lexical_weight, 0.0, 1.0);
   check("kernel's lexical_scale", config.kernel.lexical_scale, 0.0, 1e3);
   check("kernel's dense_scale", config.kernel.dense_scale, 0.0, 1e3);
+  check("kernel's visual_scale", config.kernel.visual_scale, 0.0, 1e3);
   check("trees' max_rounds", config.trees.max_rounds, 1, 100000);
   check("trees' patience", config.trees.patience, 1, 100000);
   check("trees' max_depth", config.trees.max_depth, 1, 16);

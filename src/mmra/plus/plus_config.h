@@ -54,7 +54,7 @@ struct PlusConfig {
   Parts parts;              ///< asked for; after fit, those that were kept
   bool has_visual = false;  ///< a train row had frames; found by fit
   Kernel kernel;
-  double lambda = 0.5;  ///< of the kernel ridge
+  double lambda = 0.0;  ///< of the kernel ridge; 0: to be found by fit
   std::vector<UsedColumn> columns;
   TreeSettings trees;
   double label_mean = 0.0;  ///< log2, of the train rows; found by fit

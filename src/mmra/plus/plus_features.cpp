@@ -197,9 +197,15 @@ Spaces fit_spaces(const model::Batch& batch, const PlusConfig& config,
   spaces.lexical = LexicalSpace::fit(terms);
   spaces.retrieval_dim = static_cast<std::size_t>(config.retrieval_dim);
   if (!config.without_visual) {
-    spaces.visual_origin = mean_visual(*batch.queries, batch.query_rows);
+    spaces.visual = fit_visual_scale(*batch.queries, batch.query_rows);
   }
   return spaces;
+}
+
+/// Vectors that are compared at a time: each block reads all rows once, and every thread has some.
+std::size_t block_size(std::size_t num_vectors, int num_threads) {
+  const auto threads = static_cast<std::size_t>(num_threads);
+  return std::clamp<std::size_t>((num_vectors + threads - 1) / threads, 1, kQueriesAtATime);
 }
 
 }  // namespace
@@ -245,8 +251,9 @@ std::vector<TitleTerms> terms_of_rows(const bank::FeatureTable& table,
   parallel_for(rows.size(), kTitlesAtATime, num_threads, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       const bank::RowDetails& details = table.details(static_cast<std::size_t>(rows[i]));
-      terms[i] = extract_terms(config.without_text ? "" : details.title,
-                               config.without_visual ? "" : details.captions);
+      // Captions are in the retrieval vector. Here their few words, alike in many clips, would
+      // drown a title's rare ones.
+      terms[i] = extract_terms(config.without_text ? "" : details.title);
     }
   });
   return terms;
@@ -297,23 +304,22 @@ std::vector<std::vector<Neighbour>> find_neighbours(const RowVectors& vectors,
     queries_of[vector_of_query[q]].push_back(q);
   }
   const std::size_t n = memory.index().num_rows();
-  // Few vectors: each for itself, so that every thread has some.
-  const std::size_t block = vectors.num_rows() < 4 * kQueriesAtATime ? 1 : kQueriesAtATime;
-  parallel_for(vectors.num_rows(), block, num_threads, [&](std::size_t begin, std::size_t end) {
-    std::vector<float> similarities;
-    memory.index().compare(vectors, begin, end - begin, similarities);
-    for (std::size_t v = begin; v < end; ++v) {
-      if (!is_known(vectors, v)) continue;  // similar to nothing
-      for (const std::size_t q : queries_of[v]) {
-        const auto admits = [&](std::size_t position) {
-          return retrieval::admits(retrieval.policy, retrieval.queries[q], *retrieval.table,
-                                   memory.row_of(position));
-        };
-        found[q] =
-            nearest(std::span(similarities).subspan((v - begin) * n, n), kNumNeighbours, admits);
-      }
-    }
-  });
+  parallel_for(vectors.num_rows(), block_size(vectors.num_rows(), num_threads), num_threads,
+               [&](std::size_t begin, std::size_t end) {
+                 std::vector<float> similarities;
+                 memory.index().compare(vectors, begin, end - begin, similarities);
+                 for (std::size_t v = begin; v < end; ++v) {
+                   if (!is_known(vectors, v)) continue;  // similar to nothing
+                   for (const std::size_t q : queries_of[v]) {
+                     const auto admits = [&](std::size_t position) {
+                       return retrieval::admits(retrieval.policy, retrieval.queries[q],
+                                                *retrieval.table, memory.row_of(position));
+                     };
+                     found[q] = nearest(std::span(similarities).subspan((v - begin) * n, n),
+                                        kNumNeighbours, admits);
+                   }
+                 }
+               });
   return found;
 }
 
@@ -336,13 +342,16 @@ FeatureMatrix make_features(const model::Batch& batch, const PlusConfig& config,
   }
   std::vector<float> of_ridge(distinct.rows.size(), kMissing);
   if (config.parts.kernel) {
-    parallel_for(of_ridge.size(), 1, num_threads, [&](std::size_t begin, std::size_t end) {
-      std::vector<float> similarities;
-      for (std::size_t v = begin; v < end; ++v) {
-        stage.train->compare(vectors, v, 1, similarities);
-        of_ridge[v] = stage.ridge.predict(similarities);
-      }
-    });
+    const std::size_t n = stage.train->num_rows();
+    parallel_for(of_ridge.size(), block_size(of_ridge.size(), num_threads), num_threads,
+                 [&](std::size_t begin, std::size_t end) {
+                   std::vector<float> similarities;
+                   stage.train->compare(vectors, begin, end - begin, similarities);
+                   for (std::size_t v = begin; v < end; ++v) {
+                     of_ridge[v] =
+                         stage.ridge.predict(std::span(similarities).subspan((v - begin) * n, n));
+                   }
+                 });
   }
   const auto categories = categories_of(config);
   parallel_for(features.num_rows, 1, num_threads, [&](std::size_t begin, std::size_t end) {
@@ -388,13 +397,16 @@ FirstStageFit fit_first_stage(const model::LabelledBatch& train, const PlusConfi
   progress.end();
 
   if (config.parts.kernel) {
+    RidgeSettings settings;
+    if (config.lambda > 0.0) settings.lambdas = {config.lambda};
     KernelRidgeFit ridge =
-        fit_kernel_ridge(*fit.stage.train, train.targets, folds, config.num_folds, {config.lambda},
+        fit_kernel_ridge(*fit.stage.train, train.targets, folds, config.num_folds, settings,
                          num_threads, stop, progress);
     for (std::size_t i = 0; i < ridge.out_of_fold.size(); ++i) {
       fit.features.row(i)[0] = ridge.out_of_fold[i];
     }
     fit.kernel_iterations = ridge.num_iterations;
+    fit.lambda = ridge.lambda;
     fit.stage.ridge = std::move(ridge.ridge);
   }
 

@@ -64,7 +64,7 @@ class Memory {
   std::vector<ValueHistory> histories_;
 };
 
-/// Terms of the rows' titles and captions, what the configuration leaves out left out.
+/// Terms of the rows' titles; none where the configuration leaves text out.
 [[nodiscard]] std::vector<TitleTerms> terms_of_rows(const bank::FeatureTable& table,
                                                     std::span<const std::int32_t> rows,
                                                     const PlusConfig& config, int num_threads);
@@ -84,6 +84,7 @@ struct FirstStageFit {
   FirstStage stage;
   FeatureMatrix features;
   int kernel_iterations = 0;
+  double lambda = 0.0;  ///< of the kernel ridge
 };
 [[nodiscard]] FirstStageFit fit_first_stage(const model::LabelledBatch& train,
                                             const PlusConfig& config,

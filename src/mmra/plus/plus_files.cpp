@@ -16,7 +16,7 @@
 namespace mmra::plus {
 namespace {
 
-constexpr char kFormat[] = "mmra-plus-1";
+constexpr char kFormat[] = "mmra-plus-2";
 
 template <typename Value>
 constexpr DataType type_of() {
@@ -204,6 +204,18 @@ SparseRows read_lexical(Reader& reader, std::size_t num_rows, std::size_t num_co
   return rows;
 }
 
+VisualScale read_visual_scale(Reader& reader, std::size_t dim) {
+  VisualScale scale;
+  scale.origin = reader.list<float>("visual.origin", dim);
+  scale.deviation = reader.list<float>("visual.deviation", dim);
+  reader.require_finite(scale.origin, "visual.origin");
+  reader.require_finite(scale.deviation, "visual.deviation");
+  const bool above_zero = std::all_of(scale.deviation.begin(), scale.deviation.end(),
+                                      [](float value) { return value > 0.0F; });
+  reader.require(above_zero, "visual.deviation", "has a value that is not above 0");
+  return scale;
+}
+
 std::string category_name(std::size_t index) { return "keys.category." + std::to_string(index); }
 
 }  // namespace
@@ -213,7 +225,8 @@ void save_first_stage(const FirstStage& stage, const std::filesystem::path& file
   Writer writer;
   writer.add("lexical.words", stage.spaces.lexical.words);
   writer.add("lexical.characters", stage.spaces.lexical.characters);
-  writer.add("visual.origin", stage.spaces.visual_origin);
+  writer.add("visual.origin", stage.spaces.visual.origin);
+  writer.add("visual.deviation", stage.spaces.visual.deviation);
   writer.add("train.lexical.begin", rows.lexical.begin);
   writer.add("train.lexical.columns", rows.lexical.columns);
   writer.add("train.lexical.values", rows.lexical.values);
@@ -238,8 +251,7 @@ FirstStage load_first_stage(const PlusConfig& config, const std::filesystem::pat
   stage.spaces.lexical.characters = read_tfidf(reader, "lexical.characters");
   stage.spaces.retrieval_dim = static_cast<std::size_t>(config.retrieval_dim);
   const auto visual_dim = static_cast<std::size_t>(config.has_visual ? config.visual_dim : 0);
-  stage.spaces.visual_origin = reader.list<float>("visual.origin", visual_dim);
-  reader.require_finite(stage.spaces.visual_origin, "visual.origin");
+  stage.spaces.visual = read_visual_scale(reader, visual_dim);
   stage.ridge.coefficients = reader.list<float>("ridge.coefficients");
   reader.require_finite(stage.ridge.coefficients, "ridge.coefficients");
   stage.ridge.mean = reader.list<double>("ridge.mean", 1).front();

@@ -90,7 +90,8 @@ void PlusPredictor::fit(const model::LabelledBatch& train, const model::Labelled
       divide_into_folds(train.batch, config_.num_folds, config_.seed);
   FirstStageFit first = fit_first_stage(train, config_, folds, num_threads_, stop_token, progress);
   stage_ = std::move(first.stage);
-  config_.has_visual = !stage_.spaces.visual_origin.empty();
+  if (config_.parts.kernel) config_.lambda = first.lambda;
+  config_.has_visual = !stage_.spaces.visual.origin.empty();
   choose_parts(first.features, train, folds, stop_token, progress);
   std::string bytes = grow(first.features, train.targets, config_.parts, stop_token, progress);
   if (retrieves(config_.parts) && num_features(retrieval_left_out(config_.parts)) > 0) {
@@ -111,7 +112,7 @@ void PlusPredictor::fit(const model::LabelledBatch& train, const model::Labelled
 void PlusPredictor::forget_train_rows() {
   RowVectors none;
   none.retrieval.dim = stage_.spaces.retrieval_dim;
-  none.visual.dim = stage_.spaces.visual_origin.size();
+  none.visual.dim = stage_.spaces.visual.dim();
   stage_.ridge = {};
   stage_.train = std::make_unique<SimilarityIndex>(
       std::move(none), stage_.spaces.lexical.num_columns(), config_.kernel);

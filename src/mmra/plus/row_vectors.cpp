@@ -25,14 +25,15 @@ void append_unit(std::span<const float> values, DenseRows& rows) {
   }
 }
 
-void append_visual(const std::vector<float>& mean, const std::vector<float>& origin,
-                   DenseRows& rows) {
-  std::vector<float> centred(origin.size());
+void append_visual(const std::vector<float>& mean, const VisualScale& scale, DenseRows& rows) {
+  std::vector<float> standardised(scale.dim());
   if (!mean.empty()) {
-    check_dim("mean of visual tokens", mean.size(), origin.size());
-    for (std::size_t i = 0; i < origin.size(); ++i) centred[i] = mean[i] - origin[i];
+    check_dim("mean of visual tokens", mean.size(), scale.dim());
+    for (std::size_t i = 0; i < standardised.size(); ++i) {
+      standardised[i] = (mean[i] - scale.origin[i]) / scale.deviation[i];
+    }
   }
-  append_unit(centred, rows);
+  append_unit(standardised, rows);
 }
 
 }  // namespace
@@ -41,7 +42,7 @@ RowVectors make_vectors(const bank::FeatureTable& table, std::span<const std::in
                         std::span<const TitleTerms> terms, const Spaces& spaces) {
   RowVectors vectors;
   vectors.retrieval.dim = spaces.retrieval_dim;
-  vectors.visual.dim = spaces.visual_origin.size();
+  vectors.visual.dim = spaces.visual.dim();
   vectors.retrieval.values.reserve(rows.size() * vectors.retrieval.dim);
   vectors.visual.values.reserve(rows.size() * vectors.visual.dim);
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -52,27 +53,37 @@ RowVectors make_vectors(const bank::FeatureTable& table, std::span<const std::in
       append_unit(details.retrieval_vector, vectors.retrieval);
     }
     if (vectors.visual.dim > 0) {
-      append_visual(details.visual_mean, spaces.visual_origin, vectors.visual);
+      append_visual(details.visual_mean, spaces.visual, vectors.visual);
     }
   }
   return vectors;
 }
 
-std::vector<float> mean_visual(const bank::FeatureTable& table,
-                               std::span<const std::int32_t> rows) {
-  std::vector<double> sum;
+VisualScale fit_visual_scale(const bank::FeatureTable& table, std::span<const std::int32_t> rows) {
+  std::vector<double> sums;
+  std::vector<double> squares;
   double count = 0.0;
   for (const std::int32_t row : rows) {
     const std::vector<float>& mean = table.details(static_cast<std::size_t>(row)).visual_mean;
     if (mean.empty()) continue;
-    sum.resize(mean.size());
-    for (std::size_t i = 0; i < mean.size(); ++i) sum[i] += mean[i];
+    sums.resize(mean.size());
+    squares.resize(mean.size());
+    for (std::size_t i = 0; i < mean.size(); ++i) {
+      sums[i] += mean[i];
+      squares[i] += static_cast<double>(mean[i]) * mean[i];
+    }
     count += 1.0;
   }
-  std::vector<float> mean;
-  mean.reserve(sum.size());
-  for (const double value : sum) mean.push_back(static_cast<float>(value / count));
-  return mean;
+  VisualScale scale;
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const double mean = sums[i] / count;
+    const double variance = squares[i] / count - mean * mean;
+    scale.origin.push_back(static_cast<float>(mean));
+    // Below this it is rounding of half-precision tokens, not a difference of clips.
+    const bool varies = variance > 1e-6 * (1.0 + mean * mean);
+    scale.deviation.push_back(varies ? static_cast<float>(std::sqrt(variance)) : 1.0F);
+  }
+  return scale;
 }
 
 }  // namespace mmra::plus

@@ -63,9 +63,11 @@ void SimilarityIndex::compare(const RowVectors& queries, std::size_t first, std:
   similarities.assign(count * num_rows_, 0.0F);
   if (lexical_weight_ > 0.0F) add_lexical(queries, first, count, similarities);
   if (rows_.retrieval.dim > 0) {
-    add_dense(rows_.retrieval, queries.retrieval, first, count, similarities);
+    add_dense(rows_.retrieval, queries.retrieval, kernel_.dense_scale, first, count, similarities);
   }
-  if (rows_.visual.dim > 0) add_dense(rows_.visual, queries.visual, first, count, similarities);
+  if (rows_.visual.dim > 0) {
+    add_dense(rows_.visual, queries.visual, kernel_.visual_scale, first, count, similarities);
+  }
 }
 
 void SimilarityIndex::add_lexical(const RowVectors& queries, std::size_t first, std::size_t count,
@@ -85,8 +87,9 @@ void SimilarityIndex::add_lexical(const RowVectors& queries, std::size_t first, 
   add_exponential(cosines, lexical_weight_, kernel_.lexical_scale, similarities);
 }
 
-void SimilarityIndex::add_dense(const DenseRows& rows, const DenseRows& queries, std::size_t first,
-                                std::size_t count, std::vector<float>& similarities) const {
+void SimilarityIndex::add_dense(const DenseRows& rows, const DenseRows& queries, double scale,
+                                std::size_t first, std::size_t count,
+                                std::vector<float>& similarities) const {
   std::vector<float> cosines(similarities.size());
   for (std::size_t begin = 0; begin < num_rows_; begin += kTileRows) {
     const std::size_t end = std::min(begin + kTileRows, num_rows_);
@@ -97,7 +100,7 @@ void SimilarityIndex::add_dense(const DenseRows& rows, const DenseRows& queries,
       }
     }
   }
-  add_exponential(cosines, dense_weight_, kernel_.dense_scale, similarities);
+  add_exponential(cosines, dense_weight_, scale, similarities);
 }
 
 }  // namespace mmra::plus

@@ -14,7 +14,8 @@ namespace mmra::plus {
 struct Kernel {
   double lexical_weight = 0.6;  ///< the rest is shared equally by the dense spaces
   double lexical_scale = 2.0;   ///< γ of the lexical space
-  double dense_scale = 4.0;     ///< γ of the others
+  double dense_scale = 4.0;     ///< γ of the retrieval vectors'
+  double visual_scale = 2.0;    ///< γ of the frames'
 };
 
 /// Rows that queries are compared with, all of them. Immutable, thread-safe.
@@ -33,7 +34,7 @@ class SimilarityIndex {
  private:
   void add_lexical(const RowVectors& queries, std::size_t first, std::size_t count,
                    std::vector<float>& similarities) const;
-  void add_dense(const DenseRows& rows, const DenseRows& queries, std::size_t first,
+  void add_dense(const DenseRows& rows, const DenseRows& queries, double scale, std::size_t first,
                  std::size_t count, std::vector<float>& similarities) const;
 
   RowVectors rows_;

@@ -93,25 +93,21 @@ void add_hashtags(const text::SplitText& split, std::vector<TermHash>& keys) {
 
 }  // namespace
 
-TitleTerms extract_terms(std::string_view title, std::string_view captions) {
+TitleTerms extract_terms(std::string_view title) {
   TitleTerms terms;
   std::vector<TermHash> words;
   std::vector<TermHash> characters;
-  const auto add = [&](const text::SplitText& split) {
-    for (std::size_t i = 0; i < split.words.size(); ++i) {
-      std::u32string term(split.text_of(split.words[i]));
-      terms.word_keys.push_back(hash_of(term, kWordSeed));
-      if (i + 1 == split.words.size()) break;
-      term += U' ';
-      term += split.text_of(split.words[i + 1]);
-      terms.pair_keys.push_back(hash_of(term, kWordSeed));
-    }
-    add_runs(split.code_points, characters);
-  };
-  const text::SplitText split_title = text::split_words(title);
-  add(split_title);
-  add_hashtags(split_title, terms.hashtag_keys);
-  if (!captions.empty()) add(text::split_words(captions));
+  const text::SplitText split = text::split_words(title);
+  for (std::size_t i = 0; i < split.words.size(); ++i) {
+    std::u32string term(split.text_of(split.words[i]));
+    terms.word_keys.push_back(hash_of(term, kWordSeed));
+    if (i + 1 == split.words.size()) break;
+    term += U' ';
+    term += split.text_of(split.words[i + 1]);
+    terms.pair_keys.push_back(hash_of(term, kWordSeed));
+  }
+  add_runs(split.code_points, characters);
+  add_hashtags(split, terms.hashtag_keys);
   words = terms.word_keys;
   words.insert(words.end(), terms.pair_keys.begin(), terms.pair_keys.end());
   terms.words = text::count_terms(std::move(words));

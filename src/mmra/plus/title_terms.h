@@ -14,7 +14,7 @@ using text::TermCount;
 using text::TermCounts;
 using text::TermHash;
 
-/// What the lexical space and the key statistics see of a clip's texts.
+/// What the lexical space and the key statistics see of a clip's title.
 struct TitleTerms {
   TermCounts words;  ///< words and pairs of neighbouring words
   TermCounts
@@ -28,9 +28,9 @@ struct TitleTerms {
 };
 
 /// Words are text::split_words'. A hashtag is the word behind "#"; where a space follows the "#",
-/// everything up to the next one, without what is no word ("# sea shanty # boat": two). Captions
-/// have no hashtags; no pair spans two texts. Any bytes. Linear.
-[[nodiscard]] TitleTerms extract_terms(std::string_view title, std::string_view captions);
+/// everything up to the next one, without what is no word ("# sea shanty # boat": two). Any
+/// bytes. Linear.
+[[nodiscard]] TitleTerms extract_terms(std::string_view title);
 
 /// Of a context value, in the space of keys.
 [[nodiscard]] TermHash hash_key(std::string_view value);

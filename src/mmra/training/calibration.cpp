@@ -44,6 +44,17 @@ ErrorScale parse_scale(const Json& json) {
   return scale;
 }
 
+std::vector<double> quantiles_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  constexpr std::size_t kCount = Calibration::kMaxErrorQuantiles;
+  if (values.size() <= kCount) return values;
+  std::vector<double> quantiles;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    quantiles.push_back(values[(i * (values.size() - 1) + (kCount - 1) / 2) / (kCount - 1)]);
+  }
+  return quantiles;
+}
+
 Calibration parse(std::string_view text, const std::string& origin) {
   const Json json = Json::parse(text);
   const int version = json.at("format_version").get<int>();
@@ -60,6 +71,9 @@ Calibration parse(std::string_view text, const std::string& origin) {
   calibration.num_rows = json.at("num_rows").get<std::int64_t>();
   if (version >= 2 && !json.at("scale").is_null())
     calibration.scale = parse_scale(json.at("scale"));
+  if (json.contains("error_quantiles")) {
+    calibration.error_quantiles = json.at("error_quantiles").get<std::vector<double>>();
+  }
   return calibration;
 }
 
@@ -68,9 +82,15 @@ bool is_in_range(const Calibration& calibration) {
       !(calibration.half_width_log2 >= 0.0) || calibration.num_rows < 1) {
     return false;
   }
-  if (!calibration.scale) return true;
   // Far beyond what any bank gives, and no sum of such terms overflows.
   const auto is_moderate = [](double value) { return std::abs(value) <= 1e9; };
+  const std::vector<double>& errors = calibration.error_quantiles;
+  if (errors.size() > Calibration::kMaxErrorQuantiles ||
+      !std::all_of(errors.begin(), errors.end(), is_moderate) ||
+      !std::is_sorted(errors.begin(), errors.end())) {
+    return false;
+  }
+  if (!calibration.scale) return true;
   const ErrorScale& scale = *calibration.scale;
   return std::all_of(scale.mean.begin(), scale.mean.end(), is_moderate) &&
          std::all_of(scale.weights.begin(), scale.weights.end(), is_moderate) &&
@@ -85,45 +105,67 @@ void check_rows(std::span<const float> predictions, std::span<const float> targe
                   std::to_string(predictions.size()) + " and " + std::to_string(targets.size()));
 }
 
-/// The conformal quantile of `scores`.
-Calibration calibrate(std::vector<double> scores, double level) {
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    if (!std::isfinite(scores[i])) {
+/// The conformal quantile of the absolute `errors`, (target − prediction) / scale.
+Calibration calibrate(std::vector<double> errors, double level) {
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    if (!std::isfinite(errors[i])) {
       throw Error(ErrorKind::kInvalidInput,
                   "calibration row " + std::to_string(i) + " is not a finite number");
     }
   }
-  const auto n = static_cast<double>(scores.size());
+  const auto n = static_cast<double>(errors.size());
   // The subtraction keeps a product such as 10 · 0.7 = 7.000…01 from being rounded up to 8.
   const auto rank = static_cast<std::size_t>(std::ceil((n + 1.0) * level - 1e-9));
   Calibration calibration;
   calibration.level = level;
   calibration.half_width_log2 = std::numeric_limits<double>::infinity();
-  calibration.num_rows = static_cast<std::int64_t>(scores.size());
-  if (rank > scores.size()) return calibration;
-  const auto nth = scores.begin() + static_cast<std::ptrdiff_t>(std::max<std::size_t>(rank, 1)) - 1;
-  std::nth_element(scores.begin(), nth, scores.end());
+  calibration.num_rows = static_cast<std::int64_t>(errors.size());
+  calibration.error_quantiles = quantiles_of(errors);
+  if (rank > errors.size()) return calibration;
+  std::transform(errors.begin(), errors.end(), errors.begin(),
+                 [](double error) { return std::abs(error); });
+  const auto nth = errors.begin() + static_cast<std::ptrdiff_t>(std::max<std::size_t>(rank, 1)) - 1;
+  std::nth_element(errors.begin(), nth, errors.end());
   calibration.half_width_log2 = *nth;
   return calibration;
 }
 
-std::vector<double> absolute_errors(std::span<const float> predictions,
-                                    std::span<const float> targets) {
+std::vector<double> signed_errors(std::span<const float> predictions,
+                                  std::span<const float> targets) {
   std::vector<double> errors;
   for (std::size_t i = 0; i < targets.size(); ++i) {
-    errors.push_back(
-        std::abs(static_cast<double>(targets[i]) - static_cast<double>(predictions[i])));
+    errors.push_back(static_cast<double>(targets[i]) - static_cast<double>(predictions[i]));
   }
   return errors;
 }
 
 }  // namespace
 
+std::optional<double> Calibration::sign_confidence(double difference, double error_scale) const {
+  if (error_quantiles.empty()) return std::nullopt;
+  if (error_quantiles.size() < 2) return 0.5;
+  const double reach = difference / error_scale;
+  double right = 0.0;
+  // For each e_j the others below e_j + reach.
+  for (const double error : error_quantiles) {
+    const auto [first, last] =
+        std::equal_range(error_quantiles.begin(), error_quantiles.end(), error + reach);
+    const double itself = error + reach > error ? 1.0 : 0.5;
+    right +=
+        static_cast<double>((first - error_quantiles.begin()) + (last - error_quantiles.begin())) /
+            2.0 -
+        itself;
+  }
+  const auto count = static_cast<double>(error_quantiles.size());
+  const auto n = static_cast<double>(num_rows);
+  return std::max(0.5, right / (count * (count - 1.0)) * n / (n + 1.0));
+}
+
 Calibration calibrate_conformal(std::span<const float> predictions, std::span<const float> targets,
                                 double level) {
   check_level(level);
   check_rows(predictions, targets);
-  return calibrate(absolute_errors(predictions, targets), level);
+  return calibrate(signed_errors(predictions, targets), level);
 }
 
 Calibration calibrate_conformal(std::span<const float> predictions, std::span<const float> targets,
@@ -136,9 +178,9 @@ Calibration calibrate_conformal(std::span<const float> predictions, std::span<co
                                               std::to_string(signals.size()) + " for " +
                                               std::to_string(targets.size()));
   }
-  std::vector<double> scores = absolute_errors(predictions, targets);
-  for (std::size_t i = 0; i < scores.size(); ++i) scores[i] /= scale(signals[i]);
-  Calibration calibration = calibrate(std::move(scores), level);
+  std::vector<double> errors = signed_errors(predictions, targets);
+  for (std::size_t i = 0; i < errors.size(); ++i) errors[i] /= scale(signals[i]);
+  Calibration calibration = calibrate(std::move(errors), level);
   calibration.scale = scale;
   return calibration;
 }
@@ -149,7 +191,8 @@ void save_calibration(const Calibration& calibration, const std::filesystem::pat
                {"level", calibration.level},
                {"half_width_log2", nullptr},
                {"num_rows", calibration.num_rows},
-               {"scale", calibration.scale ? scale_json(*calibration.scale) : Json(nullptr)}};
+               {"scale", calibration.scale ? scale_json(*calibration.scale) : Json(nullptr)},
+               {"error_quantiles", calibration.error_quantiles}};
   // Infinite (too few rows for the level) stays null: JSON has no infinity.
   if (std::isfinite(calibration.half_width_log2)) {
     json["half_width_log2"] = calibration.half_width_log2;

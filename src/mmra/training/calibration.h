@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "mmra/training/error_scale.h"
 
@@ -15,15 +16,29 @@ namespace mmra::training {
 /// the truth with probability of at least `level`, for rows exchangeable with the calibration rows.
 /// With a scale it is wide where errors are expected to be large, and narrow where they are not.
 struct Calibration {
+  static constexpr std::size_t kMaxErrorQuantiles = 201;
+
   double level = 0.8;
   double half_width_log2 = 0.0;  ///< of a row whose expected error is average
   std::int64_t num_rows = 0;
   std::optional<ErrorScale> scale;  ///< nothing: all intervals are of one width
+  /// Of the calibration rows' (target − prediction) / scale, ascending: all of them, or
+  /// kMaxErrorQuantiles evenly spaced quantiles of more. Empty in models made before they were
+  /// kept.
+  std::vector<double> error_quantiles = {};
 
   /// Of one query's interval.
   [[nodiscard]] double half_width(const ErrorSignals& signals) const {
-    return scale ? half_width_log2 * (*scale)(signals) : half_width_log2;
+    return half_width_log2 * error_scale(signals);
   }
+  [[nodiscard]] double error_scale(const ErrorSignals& signals) const {
+    return scale ? (*scale)(signals) : 1.0;
+  }
+  /// How often, of two different rows whose predictions (log2) are `difference` ≥ 0 apart, the one
+  /// predicted higher has the higher truth: over all pairs i ≠ j of the kept errors the share with
+  /// error_scale · (e_i − e_j) < difference, ties counted half, times n / (n + 1), since n rows
+  /// cannot promise more; at least 1/2. Nothing where no errors were kept.
+  [[nodiscard]] std::optional<double> sign_confidence(double difference, double error_scale) const;
 };
 
 /// half_width = the ⌈(n+1)·level⌉-th smallest |target − prediction| (infinite where that exceeds
