@@ -1,17 +1,7 @@
 #include "hub/fake_hub.h"
 
-#include <arpa/inet.h>
-#include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cctype>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <sstream>
 
 #include "mmra/hub/digest.h"
 
@@ -29,35 +19,6 @@ std::string decoded(const std::string& text) {
     }
   }
   return result;
-}
-
-FakeRequest parse_request(const std::string& text) {
-  FakeRequest request;
-  std::istringstream lines(text);
-  std::string method;
-  std::string line;
-  lines >> method >> request.path;
-  std::getline(lines, line);
-  while (std::getline(lines, line) && line.size() > 1) {
-    const std::size_t colon = line.find(':');
-    if (colon == std::string::npos) continue;
-    std::string name = line.substr(0, colon);
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    std::string value = line.substr(colon + 1);
-    value.erase(0, value.find_first_not_of(' '));
-    value.erase(value.find_last_not_of("\r\n ") + 1);
-    request.headers[name] = value;
-  }
-  return request;
-}
-
-void send_all(int connection, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = ::send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0) return;
-    bytes.remove_prefix(static_cast<std::size_t>(sent));
-  }
 }
 
 FakeReply status_only(int status, const std::string& error_code = {}) {
@@ -88,68 +49,6 @@ FakeReply ranged(const FakeRequest& request, const std::string& content, const s
 }
 
 }  // namespace
-
-FakeServer::FakeServer(Handler handler) : handler_(std::move(handler)) {
-  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      ::listen(listener_, 16) != 0 ||
-      ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    ADD_FAILURE() << "no server on 127.0.0.1";
-  }
-  port_ = ntohs(address.sin_port);
-  thread_ = std::thread([this] { serve(); });
-}
-
-FakeServer::~FakeServer() {
-  is_stopping_ = true;
-  thread_.join();
-  ::close(listener_);
-}
-
-std::vector<FakeRequest> FakeServer::requests() const {
-  const std::scoped_lock lock(mutex_);
-  return requests_;
-}
-
-void FakeServer::serve() {
-  constexpr int kPollMs = 10;
-  while (!is_stopping_) {
-    pollfd waiting{listener_, POLLIN, 0};
-    if (::poll(&waiting, 1, kPollMs) <= 0) continue;
-    const int connection = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (connection < 0) continue;
-    answer(connection);
-    ::close(connection);
-  }
-}
-
-void FakeServer::answer(int connection) {
-  std::string text;
-  char buffer[4096];
-  while (text.find("\r\n\r\n") == std::string::npos) {
-    const ssize_t count = ::recv(connection, buffer, sizeof buffer, 0);
-    if (count <= 0) return;
-    text.append(buffer, static_cast<std::size_t>(count));
-  }
-  const FakeRequest request = parse_request(text);
-  {
-    const std::scoped_lock lock(mutex_);
-    requests_.push_back(request);
-  }
-  const FakeReply reply = handler_(request);
-  std::string head = "HTTP/1.1 " + std::to_string(reply.status) + " x\r\nConnection: close\r\n" +
-                     "Content-Length: " + std::to_string(reply.body.size()) + "\r\n";
-  for (const auto& [name, value] : reply.headers) head += name + ": " + value + "\r\n";
-  send_all(connection, head + "\r\n");
-  send_all(connection, reply.body.substr(0, reply.cut_after.value_or(reply.body.size())));
-  ::shutdown(connection, SHUT_WR);
-  while (::recv(connection, buffer, sizeof buffer, 0) > 0) {
-  }
-}
 
 FakeHub::FakeHub()
     : store_(std::make_unique<FakeServer>(

@@ -1,9 +1,7 @@
 #include "mmra/hub/hub_client.h"
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstdlib>
-#include <mutex>
 
 #include "mmra/core/error.h"
 #include "mmra/hub/digest.h"
@@ -13,6 +11,12 @@ namespace mmra::hub {
 namespace {
 
 namespace fs = std::filesystem;
+using net::BodySink;
+using net::HttpAnswer;
+using net::HttpHead;
+using net::origin_of;
+using net::percent_encode;
+using net::seconds_text;
 using std::chrono::milliseconds;
 
 constexpr int kMaxRedirects = 10;
@@ -25,25 +29,8 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-void wait_for(milliseconds time, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any changed;
-  std::unique_lock lock(mutex);
-  changed.wait_for(lock, stop, time, [] { return false; });
-}
-
 bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-bool is_passing_status(int status) {
-  return status == 408 || status == 425 || status == 429 || status == 500 || status == 502 ||
-         status == 503 || status == 504;
-}
-
-std::string seconds_text(milliseconds time) {
-  const auto tenths = (time.count() + 50) / 100;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
 }
 
 /// An ETag that "If-Range" may name: a strong one.
@@ -146,7 +133,7 @@ HubClient::HubClient(HubOptions options, ProgressSink& progress, std::stop_token
     throw Error(ErrorKind::kInvalidInput,
                 "HF_TOKEN holds a blank, a line end or another character that no token has");
   }
-  if (!options_.wait) options_.wait = wait_for;
+  if (!options_.wait) options_.wait = net::wait_for;
 }
 
 HttpAnswer HubClient::follow(const std::string& first_url, const std::vector<std::string>& headers,
@@ -165,7 +152,7 @@ HttpAnswer HubClient::follow(const std::string& first_url, const std::vector<std
         stop_);
     has_answered_ = has_answered_ || answer.head.status != 0;
     if (!answer.fault.empty() || !is_redirect(answer.head.status)) return answer;
-    const std::string next = resolve_url(url, std::string(answer.head.header("location")));
+    const std::string next = net::resolve_url(url, std::string(answer.head.header("location")));
     if (origin_of(next).empty()) {
       answer.fault = "redirected to what is no http or https URL";
       return answer;
@@ -202,7 +189,7 @@ HubClient::Failure HubClient::failure_of(const HttpAnswer& answer, const std::st
                                           (code.empty() ? "" : ", " + code) +
                                           "); check its name and revision");
   }
-  return {answered, is_passing_status(status), false, true, answer.retry_after};
+  return {answered, net::is_passing_status(status), false, true, answer.retry_after};
 }
 
 void HubClient::give_up(const std::string& what, const Failure& failure) const {

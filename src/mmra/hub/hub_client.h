@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "mmra/core/progress.h"
-#include "mmra/hub/http_client.h"
 #include "mmra/hub/repository_listing.h"
+#include "mmra/net/http_client.h"
 
 namespace mmra::hub {
 
@@ -77,8 +77,8 @@ class HubClient {
   };
 
   /// One GET with redirects followed by hand; the token goes to the endpoint's origin alone.
-  HttpAnswer follow(const std::string& url, const std::vector<std::string>& headers,
-                    const BodySink& sink);
+  net::HttpAnswer follow(const std::string& url, const std::vector<std::string>& headers,
+                         const net::BodySink& sink);
   std::optional<Failure> attempt_download(const std::string& url, const HubFile& file,
                                           const std::filesystem::path& part,
                                           const OnBytes& on_bytes, const std::string& what,
@@ -91,14 +91,14 @@ class HubClient {
   void note_retry(const std::string& what, const std::string& reason,
                   std::chrono::milliseconds pause);
   /// What an answer other than a success means: throws, or gives the failure to retry.
-  Failure failure_of(const HttpAnswer& answer, const std::string& what) const;
+  Failure failure_of(const net::HttpAnswer& answer, const std::string& what) const;
   std::string url_of(const RepositoryListing& listing, const HubFile& file) const;
 
   HubOptions options_;
   std::string origin_;
   ProgressSink& progress_;
   std::stop_token stop_;
-  HttpClient http_;
+  net::HttpClient http_;
   bool has_answered_ = false;
 };
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace mmra::hub {
+namespace mmra::net {
 
 /// Status line and headers of one answer.
 struct HttpHead {
@@ -30,30 +30,57 @@ struct HttpAnswer {
   bool is_reached = true;         ///< false: no connection came about at all
 };
 
+/// One request. `headers` are whole lines ("Range: bytes=5-").
+struct HttpRequest {
+  std::string method = "GET";
+  std::string url;
+  std::vector<std::string> headers = {};
+  std::string body = {};  ///< sent with any method but GET and HEAD, or where it is not empty
+};
+
+/// When a server counts as away.
+struct HttpTimeouts {
+  std::chrono::milliseconds connect = std::chrono::seconds(20);
+  /// Without a byte in either direction, waiting for the answer included; whole seconds.
+  std::chrono::seconds stalled = std::chrono::seconds(30);
+};
+
 /// Gets pieces of the body as they arrive, the head complete. What it throws ends the transfer and
-/// is rethrown by get().
+/// is rethrown by send().
 using BodySink = std::function<void(const HttpHead& head, std::string_view piece)>;
 
-/// Plain HTTP(S) GET by libcurl, one request after the other over connections that are kept.
+/// Plain HTTP(S) by libcurl, one request after the other over connections that are kept.
 /// Follows no redirect and knows no secret: both are the caller's. Proxies come from the
 /// environment (http_proxy, https_proxy, all_proxy, no_proxy), certificates from the system or from
 /// CURL_CA_BUNDLE or SSL_CERT_FILE. Not thread-safe.
 class HttpClient {
  public:
-  HttpClient();
+  explicit HttpClient(HttpTimeouts timeouts = {});
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
   ~HttpClient();
 
-  /// `headers` are whole lines ("Range: bytes=5-"). Throws Interrupted when a stop is asked for,
-  /// and what `sink` throws; everything that the network does is in the answer.
+  /// Throws Interrupted when a stop is asked for, and what `sink` throws; everything that the
+  /// network does is in the answer.
+  [[nodiscard]] HttpAnswer send(const HttpRequest& request, const BodySink& sink,
+                                const std::stop_token& stop);
   [[nodiscard]] HttpAnswer get(const std::string& url, const std::vector<std::string>& headers,
                                const BodySink& sink, const std::stop_token& stop);
 
  private:
   struct Handle;
+  HttpTimeouts timeouts_;
   std::unique_ptr<Handle> handle_;
 };
+
+/// Whether a request that was answered so may be answered otherwise a little later.
+[[nodiscard]] bool is_passing_status(int status);
+
+/// Returns when `time` is over, or a stop is asked for.
+void wait_for(std::chrono::milliseconds time, const std::stop_token& stop);
+
+/// "1.5 s", for messages.
+[[nodiscard]] std::string seconds_text(std::chrono::milliseconds time);
 
 /// "https://host:port" of a URL, the port always there, in lower case; empty for what is no http(s)
 /// URL or names a user.
@@ -65,4 +92,4 @@ class HttpClient {
 /// Percent-encodes everything but letters, digits and "-._~"; `keep_slashes` leaves "/" too.
 [[nodiscard]] std::string percent_encode(std::string_view text, bool keep_slashes);
 
-}  // namespace mmra::hub
+}  // namespace mmra::net

@@ -1,12 +1,12 @@
-#include "mmra/hub/http_client.h"
+#include "mmra/net/http_client.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
-#include "hub/fake_hub.h"
 #include "mmra/core/error.h"
+#include "net/fake_server.h"
 
-namespace mmra::hub {
+namespace mmra::net {
 namespace {
 
 using testing::FakeReply;
@@ -32,7 +32,7 @@ class HttpClientTest : public ::testing::Test {
 TEST_F(HttpClientTest, GivesStatusHeadersAndBody) {
   const FakeServer server([](const FakeRequest& request) {
     return FakeReply{
-        202, {{"X-One", " 1 "}, {"X-One", "2"}}, "asked: " + request.header("x-asked"), {}};
+        202, {{"X-One", " 1 "}, {"X-One", "2"}}, "asked: " + request.header("x-asked")};
   });
   std::string body;
   const HttpAnswer answer = get(server.url() + "/a", &body);
@@ -43,9 +43,36 @@ TEST_F(HttpClientTest, GivesStatusHeadersAndBody) {
   EXPECT_EQ(body, "asked: yes");
 }
 
+TEST_F(HttpClientTest, SendsABodyWithAnyMethod) {
+  const FakeServer server([](const FakeRequest& request) {
+    return FakeReply{200, {}, request.method + " " + request.body};
+  });
+  const std::string large(300'000, 'x');
+  for (const std::string method : {"POST", "PUT", "DELETE"}) {
+    for (const std::string& sent : {std::string("small"), large, std::string()}) {
+      std::string body;
+      const auto take = [&](const HttpHead& /*head*/, std::string_view piece) { body += piece; };
+      const HttpAnswer answer = client_.send({method, server.url(), {}, sent}, take, {});
+      EXPECT_EQ(answer.fault, "");
+      EXPECT_TRUE(body == method + " " + sent) << body.size();
+    }
+  }
+}
+
+TEST_F(HttpClientTest, AServerThatHangsUpIsAPassingFault) {
+  const FakeServer server([](const FakeRequest&) {
+    FakeReply reply;
+    reply.hangs_up = true;
+    return reply;
+  });
+  const HttpAnswer answer = get(server.url());
+  EXPECT_NE(answer.fault, "");
+  EXPECT_TRUE(answer.fault_is_passing);
+}
+
 TEST_F(HttpClientTest, FollowsNoRedirect) {
   const FakeServer server([](const FakeRequest&) {
-    return FakeReply{302, {{"Location", "/elsewhere"}}, "", {}};
+    return FakeReply{302, {{"Location", "/elsewhere"}}, ""};
   });
   EXPECT_EQ(get(server.url() + "/a").head.status, 302);
   EXPECT_EQ(server.requests().size(), 1U);
@@ -82,7 +109,7 @@ TEST_F(HttpClientTest, SpeaksHttpAlone) {
 }
 
 TEST_F(HttpClientTest, RethrowsWhatTheSinkThrows) {
-  const FakeServer server([](const FakeRequest&) { return FakeReply{200, {}, "body", {}}; });
+  const FakeServer server([](const FakeRequest&) { return FakeReply{200, {}, "body"}; });
   EXPECT_THROW((void)client_.get(server.url(), {},
                                  [](const HttpHead& /*head*/, std::string_view /*piece*/) {
                                    throw Error(ErrorKind::kIo, "full");
@@ -122,4 +149,4 @@ TEST(PercentEncode, LeavesWhatNeedsNone) {
 }
 
 }  // namespace
-}  // namespace mmra::hub
+}  // namespace mmra::net

@@ -1,21 +1,21 @@
-#include "mmra/hub/http_client.h"
+#include "mmra/net/http_client.h"
 
 #include <curl/curl.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <condition_variable>
 #include <cstdlib>
 #include <exception>
+#include <mutex>
 
 #include "mmra/core/error.h"
 
-namespace mmra::hub {
+namespace mmra::net {
 namespace {
 
-constexpr long kConnectTimeoutS = 20;
-constexpr long kStalledAfterS = 30;
-/// An answer's headers together; more is no hub's answer.
+/// An answer's headers together; more is no server's answer.
 constexpr std::size_t kMaxHeaderBytes = std::size_t{1} << 18;
 
 using UrlHandle = std::unique_ptr<CURLU, decltype(&curl_url_cleanup)>;
@@ -132,7 +132,8 @@ struct HttpClient::Handle {
   std::array<char, CURL_ERROR_SIZE> reason{};
 };
 
-HttpClient::HttpClient() : handle_(std::make_unique<Handle>()) {
+HttpClient::HttpClient(HttpTimeouts timeouts)
+    : timeouts_(timeouts), handle_(std::make_unique<Handle>()) {
   initialise_library();
   handle_->easy = curl_easy_init();
   if (handle_->easy == nullptr) throw Error(ErrorKind::kInternal, "libcurl gives no handle");
@@ -142,6 +143,11 @@ HttpClient::~HttpClient() { curl_easy_cleanup(handle_->easy); }
 
 HttpAnswer HttpClient::get(const std::string& url, const std::vector<std::string>& headers,
                            const BodySink& sink, const std::stop_token& stop) {
+  return send({"GET", url, headers}, sink, stop);
+}
+
+HttpAnswer HttpClient::send(const HttpRequest& request, const BodySink& sink,
+                            const std::stop_token& stop) {
   if (stop.stop_requested()) throw Interrupted();
   Transfer transfer;
   transfer.sink = &sink;
@@ -150,18 +156,24 @@ HttpAnswer HttpClient::get(const std::string& url, const std::vector<std::string
   curl_easy_reset(easy);  // connections stay
   handle_->reason[0] = '\0';
   curl_slist* list = nullptr;
-  for (const std::string& line : headers) list = curl_slist_append(list, line.c_str());
+  for (const std::string& line : request.headers) list = curl_slist_append(list, line.c_str());
   const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> lines(list,
                                                                           &curl_slist_free_all);
-  curl_easy_setopt(easy, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
+  if (request.method != "GET" || !request.body.empty()) {
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(request.body.size()));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.data());
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  }
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, lines.get());
   curl_easy_setopt(easy, CURLOPT_USERAGENT, "mmra");
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, kConnectTimeoutS);
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(timeouts_.connect.count()));
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, kStalledAfterS);
+  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(timeouts_.stalled.count()));
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, handle_->reason.data());
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &on_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer);
@@ -187,6 +199,23 @@ HttpAnswer HttpClient::get(const std::string& url, const std::vector<std::string
   curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
   if (retry_after_s > 0) answer.retry_after = std::chrono::seconds(retry_after_s);
   return answer;
+}
+
+bool is_passing_status(int status) {
+  return status == 408 || status == 425 || status == 429 || status == 500 || status == 502 ||
+         status == 503 || status == 504;
+}
+
+void wait_for(std::chrono::milliseconds time, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::unique_lock lock(mutex);
+  changed.wait_for(lock, stop, time, [] { return false; });
+}
+
+std::string seconds_text(std::chrono::milliseconds time) {
+  const auto tenths = (time.count() + 50) / 100;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
 }
 
 std::string origin_of(const std::string& url) {
@@ -223,4 +252,4 @@ std::string percent_encode(std::string_view text, bool keep_slashes) {
   return encoded;
 }
 
-}  // namespace mmra::hub
+}  // namespace mmra::net
