@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Everything from a fresh clone to a tested program: packages, release build, all tests. With --extras
 # what CI adds: a small real encoder for the tests that want one (scripts/fetch_encoders.sh; they are
-# skipped where it cannot be had), axe-core for the test of the page (scripts/fetch_axe.sh; the same), warnings are errors, format and lint, the tests of what reads bytes
+# skipped where it cannot be had), axe-core for the test of the page (scripts/fetch_axe.sh; the same), a Milvus server for
+# the tests of banks on one (scripts/milvus.sh; the same), warnings are errors, format and lint, the tests of what reads bytes
 # from outside under address and undefined-behaviour sanitizers, and a few seconds of each fuzz target.
 # Safe to run twice.
 set -euo pipefail
@@ -25,6 +26,17 @@ fi
 echo "Testing ..."
 ctest --test-dir build/release --output-on-failure -j "$(nproc)"
 [ "$extras" = yes ] || exit 0
+
+# Banks on a server: the tests above skip these where no server is named.
+bash scripts/milvus.sh start --optional
+if bash scripts/milvus.sh answers; then
+  trap 'bash scripts/milvus.sh stop' EXIT
+  for test in bank_tests retrieval_tests; do
+    MMRA_TEST_MILVUS=127.0.0.1:19530 "build/release/bin/$test" --gtest_filter='*/Milvus' --gtest_brief=1
+  done
+  bash scripts/milvus.sh stop
+  trap - EXIT
+fi
 
 bash scripts/lint.sh
 # The rooms that read bytes from outside; all others by hand (HACKING.md), they take ten minutes.

@@ -6,7 +6,9 @@
 #include "mmra/bank/export.h"
 #include "mmra/bank/memory_bank.h"
 #include "mmra/bank/merge.h"
+#include "mmra/bank/milvus/address.h"
 #include "mmra/bank/observation_file.h"
+#include "mmra/bank/transfer.h"
 #include "mmra/core/error.h"
 #include "mmra/pipeline/ingest.h"
 
@@ -81,7 +83,12 @@ int run_info(const BankFlags& flags, const CommonOptions& common) {
               schema.num_frames, schema.visual_dim, schema.text_dim, schema.retrieval_dim);
   std::printf("index        exact\n");
   std::printf("context      %s\n", columns.empty() ? "none" : columns.c_str());
-  std::printf("on disk      %s MB\n", fixed(static_cast<double>(info.disk_bytes) / 1e6, 1).c_str());
+  if (bank::is_milvus_address(flags.bank)) {
+    std::printf("on disk      as the server says\n");
+  } else {
+    std::printf("on disk      %s MB\n",
+                fixed(static_cast<double>(info.disk_bytes) / 1e6, 1).c_str());
+  }
   return 0;
 }
 
@@ -260,6 +267,54 @@ int run_merge(const BankFlags& flags, const CommonOptions& common) {
   return 0;
 }
 
+int run_transfer(const std::string& from, const std::string& into, const CommonOptions& common) {
+  bank::TransferOptions options;
+  options.stop = stop_on_interrupt();
+  ConsoleProgress progress(common.quiet);
+  std::int64_t acknowledged = 0;
+  options.begin = [&](std::int64_t num_to_send) { progress.begin("copying", num_to_send); };
+  options.acknowledge = [&](std::int64_t num_sent) {
+    progress.advance(num_sent - acknowledged);
+    acknowledged = num_sent;
+  };
+  options.begin_verifying = [&] {
+    progress.end();
+    progress.begin("verifying the copy", std::nullopt);
+  };
+  const bank::TransferReport report = bank::transfer_bank(from, into, options);
+  progress.end();
+  if (common.json) {
+    print_json({{"records", report.num_records},
+                {"sent", report.num_sent},
+                {"same", report.num_same},
+                {"out", into}});
+  } else {
+    std::printf("%lld records copied to %s, %lld were there already; count and checksums agree.\n",
+                static_cast<long long>(report.num_sent), into.c_str(),
+                static_cast<long long>(report.num_same));
+  }
+  return 0;
+}
+
+int run_push(const BankFlags& flags, const CommonOptions& common) {
+  if (!bank::is_milvus_address(flags.file)) {
+    throw Error(ErrorKind::kInvalidInput,
+                "`bank push` copies a bank to a server: write mmra bank "
+                "push DIR milvus://HOST:PORT/COLLECTION, not " +
+                    flags.file);
+  }
+  return run_transfer(flags.bank, flags.file, common);
+}
+
+int run_pull(const BankFlags& flags, const CommonOptions& common) {
+  if (!bank::is_milvus_address(flags.bank) || bank::is_milvus_address(flags.file)) {
+    throw Error(ErrorKind::kInvalidInput,
+                "`bank pull` copies a bank from a server: write mmra bank pull "
+                "milvus://HOST:PORT/COLLECTION DIR");
+  }
+  return run_transfer(flags.bank, flags.file, common);
+}
+
 int run_reindex(const BankFlags& flags, const CommonOptions& common) {
   const auto bank = bank::open_bank(flags.bank, bank::OpenMode::kReadWrite);
   bank->rebuild_derived_files();
@@ -298,7 +353,7 @@ CLI::App* add_sub(CLI::App& parent, const char* name, const char* what, BankRun 
                   const std::shared_ptr<BankFlags>& flags, CommonOptions& common,
                   const char* bank_flag = "--bank,bank") {
   CLI::App* command = parent.add_subcommand(name, what);
-  command->add_option(bank_flag, flags->bank, "The memory bank (a directory)")->required();
+  command->add_option(bank_flag, flags->bank, kBankHelp)->required();
   add_common_flags(*command, common);
   command->callback([flags, &common, run] {
     common.run = [flags, &common, run] { return run(*flags, common); };
@@ -336,6 +391,14 @@ void add_bank_command(CLI::App& app, CommonOptions& common) {
   add_sub(*command, "backup", "Copy the bank as it is at one moment, also while it is written",
           run_backup, flags, common)
       ->add_option("--out", flags->out, "The directory of the copy; new or empty")
+      ->required();
+  add_sub(*command, "push", "Copy a bank to a server, or go on with it, and verify the copy",
+          run_push, flags, common, "--from,bank")
+      ->add_option("to", flags->file, "milvus://HOST:PORT/COLLECTION")
+      ->required();
+  add_sub(*command, "pull", "Copy a bank from a server, or go on with it, and verify the copy",
+          run_pull, flags, common, "--from,bank")
+      ->add_option("to", flags->file, "The directory of the copy")
       ->required();
   CLI::App* merge = add_sub(*command, "merge", "Put the records of another bank into this one",
                             run_merge, flags, common, "--bank");

@@ -31,6 +31,10 @@ void add_precision_flag(CLI::App& command, encoders::Precision& precision);
 /// A member of a range check for CLI11 that names what is wanted.
 [[nodiscard]] CLI::Validator at_least(int minimum);
 
+/// What --bank takes.
+inline constexpr const char* kBankHelp =
+    "The memory bank (a directory, or milvus://HOST:PORT/COLLECTION)";
+
 /// Opens the bank named by --bank for reading.
 [[nodiscard]] std::unique_ptr<bank::MemoryBank> open_for_reading(
     const std::filesystem::path& directory);

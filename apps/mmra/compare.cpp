@@ -46,7 +46,7 @@ void add_compare_command(CLI::App& app, CommonOptions& common) {
   auto flags = std::make_shared<CompareFlags>();
   CLI::App* command = app.add_subcommand(
       "compare", "One clip, several titles: which does best, and is the difference clear");
-  command->add_option("--bank", flags->bank, "The memory bank (a directory)")->required();
+  command->add_option("--bank", flags->bank, kBankHelp)->required();
   command->add_option("--model", flags->model, "The model (a directory)")->required();
   command
       ->add_option("--title", flags->titles,

@@ -116,7 +116,7 @@ void add_evaluate_command(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("evaluate", "Score a model on a split: nMSE, MAE, SRC");
   command->add_option("--horizon", flags->horizon,
                       "Labels so long after posting, e.g. 7d [the model's]");
-  command->add_option("--bank", flags->bank, "The memory bank (a directory)")->required();
+  command->add_option("--bank", flags->bank, kBankHelp)->required();
   command->add_option("--model", flags->model, "The model (a directory)")->required();
   command->add_option("--predictions", flags->predictions,
                       "Write every row's prediction and label (log2) to this CSV file");

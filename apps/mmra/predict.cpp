@@ -97,7 +97,7 @@ void add_predict_command(CLI::App& app, CommonOptions& common) {
   auto flags = std::make_shared<PredictFlags>();
   CLI::App* command = app.add_subcommand(
       "predict", "Predict the popularity of a clip, with an interval and reasons");
-  command->add_option("--bank", flags->bank, "The memory bank (a directory)")->required();
+  command->add_option("--bank", flags->bank, kBankHelp)->required();
   command->add_option("--model", flags->model, "The model (a directory)")->required();
   add_query_flags(*command, flags->query, "--title");
   command

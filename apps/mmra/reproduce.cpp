@@ -103,8 +103,7 @@ void add_reproduce_command(CLI::App& app, CommonOptions& common) {
   command->add_option("experiment", flags->experiment, "table2, table3 or figure2")
       ->required()
       ->check(CLI::IsMember({"table2", "table3", "figure2"}));
-  command->add_option("--bank", flags->request.bank_directory, "The memory bank (a directory)")
-      ->required();
+  command->add_option("--bank", flags->request.bank_directory, kBankHelp)->required();
   command
       ->add_option("--out", flags->request.out_directory,
                    "Where models and documents go; several experiments may share it")

@@ -74,7 +74,7 @@ void add_search_command(CLI::App& app, CommonOptions& common) {
   auto flags = std::make_shared<SearchFlags>();
   CLI::App* command =
       app.add_subcommand("search", "Find the most similar labelled records of a bank");
-  command->add_option("--bank", flags->bank, "The memory bank (a directory)")->required();
+  command->add_option("--bank", flags->bank, kBankHelp)->required();
   add_query_flags(*command, flags->query, "--text");
   command->add_option("-k", flags->k, "How many")->capture_default_str()->check(at_least(1));
   command->add_option("--horizon", flags->horizon,

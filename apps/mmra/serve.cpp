@@ -214,7 +214,7 @@ void add_serve_command(CLI::App& app, CommonOptions& common) {
   auto flags = std::make_shared<ServeFlags>();
   CLI::App* command =
       app.add_subcommand("serve", "Serve a bank and a model over HTTP, with a page for people");
-  command->add_option("--bank", flags->service.bank_directory, "The memory bank (a directory)");
+  command->add_option("--bank", flags->service.bank_directory, kBankHelp);
   command->add_option("--model", flags->service.model_directory, "The model (a directory)");
   command->add_option("--host", flags->http.host, "The address to listen on")
       ->capture_default_str();

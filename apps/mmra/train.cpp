@@ -316,8 +316,7 @@ void add_train_command(CLI::App& app, CommonOptions& common) {
   auto flags = std::make_shared<TrainFlags>();
   CLI::App* command =
       app.add_subcommand("train", "Train a model on a bank: the MMRA network, or a baseline");
-  command->add_option("--bank", flags->request.bank_directory, "The memory bank (a directory)")
-      ->required();
+  command->add_option("--bank", flags->request.bank_directory, kBankHelp)->required();
   command
       ->add_option("--out", flags->request.model_directory,
                    "Where the model goes (a new directory)")

@@ -42,6 +42,14 @@ class DisturbedBank final : public MemoryBank {
       const std::function<bool(const Record&, const Features&)>& visit) const override {
     bank_.for_each_with_features(visit);
   }
+  void for_each_stored(const std::function<bool(std::string_view)>& wanted,
+                       const std::function<bool(StoredRecord&&)>& visit) const override {
+    bank_.for_each_stored(wanted, visit);
+  }
+  void for_each_digest(
+      const std::function<void(std::string_view, std::uint64_t)>& visit) const override {
+    bank_.for_each_digest(visit);
+  }
   void put(std::span<const StoredRecord> records) override { bank_.put(records); }
   void put_record(const Record& record) override { bank_.put_record(record); }
   ObserveReport observe(std::span<const RecordObservation> observations) override {

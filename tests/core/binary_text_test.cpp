@@ -38,5 +38,17 @@ TEST(BinaryText, Base64IsThatOfTheStandard) {
   EXPECT_EQ(to_base64(std::vector<std::uint8_t>{0xfb, 0xff}), "+/8=");
 }
 
+TEST(Base64, IsReadAsItIsWritten) {
+  for (std::size_t size = 0; size < 70; ++size) {
+    std::vector<std::uint8_t> bytes(size);
+    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::uint8_t>(i * 37 + size);
+    EXPECT_EQ(from_base64(to_base64(bytes)), bytes);
+  }
+  for (const char* text :
+       {"Z", "Zg", "Zg=", "Zg===", "Zg= =", " Zg==", "Zg==\n", "Z_8=", "=", "Zm9vZg==Zg=="}) {
+    EXPECT_EQ(from_base64(text), std::nullopt) << text;
+  }
+}
+
 }  // namespace
 }  // namespace mmra

@@ -68,6 +68,7 @@ TEST_F(HttpClientTest, AServerThatHangsUpIsAPassingFault) {
   const HttpAnswer answer = get(server.url());
   EXPECT_NE(answer.fault, "");
   EXPECT_TRUE(answer.fault_is_passing);
+  EXPECT_TRUE(answer.is_reached);
 }
 
 TEST_F(HttpClientTest, FollowsNoRedirect) {

@@ -10,6 +10,9 @@
 #include "mmra/bank/label_table.h"
 #include "mmra/bank/lmdb_environment.h"
 #include "mmra/bank/memory_bank.h"
+#include "mmra/bank/milvus/address.h"
+#include "mmra/bank/milvus/local_copy.h"
+#include "mmra/bank/milvus/milvus_bank.h"
 #include "mmra/bank/record_checks.h"
 #include "mmra/bank/snapshot.h"
 #include "mmra/bank/text_checks.h"
@@ -18,6 +21,7 @@
 #include "mmra/bank/writer_lock.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/core/fingerprint.h"
 
 namespace mmra::bank {
 namespace {
@@ -95,6 +99,41 @@ class DirectoryBank final : public MemoryBank {
     const Snapshot seen = snapshot();
     seen.transaction().for_each(Database::kRecords, [&](std::string_view id, ByteView value) {
       return visit(decode_record(id, value), decode_features(id, seen.features_value(id)));
+    });
+  }
+
+  void for_each_stored(const std::function<bool(std::string_view id)>& wanted,
+                       const std::function<bool(StoredRecord&&)>& visit) const override {
+    const Snapshot seen = snapshot();
+    seen.transaction().for_each(Database::kRecords, [&](std::string_view id, ByteView value) {
+      if (!wanted(id)) return true;
+      StoredRecord stored;
+      stored.record = decode_record(id, value);
+      stored.features = decode_features(id, seen.features_value(id));
+      if (const auto thumbnails = seen.transaction().get(Database::kThumbnails, id)) {
+        stored.record.thumbnails = decode_thumbnails(id, *thumbnails);
+      }
+      stored.history = seen.find_history(id);
+      if (!stored.history) stored.history = PopularityHistory{stored.record.popularity, {}};
+      return visit(std::move(stored));
+    });
+  }
+
+  void for_each_digest(
+      const std::function<void(std::string_view id, std::uint64_t digest)>& visit) const override {
+    const Snapshot seen = snapshot();
+    const Transaction& transaction = seen.transaction();
+    transaction.for_each(Database::kRecords, [&](std::string_view id, ByteView value) {
+      std::vector<ValueChecksum> checksums = {{'R', checksum64(value)}};
+      checksums.push_back({'F', checksum64(seen.features_value(id))});
+      if (const auto thumbnails = transaction.get(Database::kThumbnails, id)) {
+        checksums.push_back({'T', checksum64(*thumbnails)});
+      }
+      if (const auto counts = transaction.get(Database::kHistories, id)) {
+        checksums.push_back({'O', checksum64(*counts)});
+      }
+      visit(id, digest_of(checksums));
+      return true;
     });
   }
 
@@ -186,18 +225,7 @@ class DirectoryBank final : public MemoryBank {
     const std::scoped_lock writing(write_mutex_);
     Snapshot seen = writable_snapshot();
     BankSchema schema = seen.schema();
-    bool changed = false;
-    for (const auto& [name, type] : columns) {
-      const auto [entry, added] = schema.context_columns.emplace(name, type);
-      if (entry->second != type) {
-        throw Error(ErrorKind::kInvalidInput, "the context column " + in_quotes(name) + " is a " +
-                                                  std::string(name_of(entry->second)) +
-                                                  " in the memory bank " + directory_.string() +
-                                                  ", here it is a " + std::string(name_of(type)));
-      }
-      changed = changed || added;
-    }
-    if (!changed) return;
+    if (!merge_columns(columns, directory_.string(), schema)) return;
     seen.set_schema(schema);
     seen.commit(seen.state());
   }
@@ -466,15 +494,36 @@ void MemoryBank::backup(const fs::path& directory) const {
 void MemoryBank::rebuild_derived_files() {}
 
 bool bank_exists(const fs::path& directory) {
+  if (is_milvus_address(directory)) {
+    return milvus_bank_exists(parse_milvus_address(directory), milvus_options_from_environment());
+  }
   std::error_code ignored;
   return fs::is_regular_file(records_directory(directory) / "data.mdb", ignored);
 }
 
-fs::path encoders_directory(const fs::path& bank_directory) { return bank_directory / "encoders"; }
+std::string full_name_of(const fs::path& bank_directory) {
+  if (is_milvus_address(bank_directory)) return parse_milvus_address(bank_directory).text();
+  return fs::absolute(bank_directory).string();
+}
 
-fs::path failures_file(const fs::path& bank_directory) { return bank_directory / "failures.jsonl"; }
+fs::path files_directory(const fs::path& bank_directory) {
+  if (!is_milvus_address(bank_directory)) return bank_directory;
+  return local_directory(parse_milvus_address(bank_directory));
+}
+
+fs::path encoders_directory(const fs::path& bank_directory) {
+  return files_directory(bank_directory) / "encoders";
+}
+
+fs::path failures_file(const fs::path& bank_directory) {
+  return files_directory(bank_directory) / "failures.jsonl";
+}
 
 std::unique_ptr<MemoryBank> open_bank(const fs::path& directory, OpenMode mode) {
+  if (is_milvus_address(directory)) {
+    return open_milvus_bank(parse_milvus_address(directory), mode,
+                            milvus_options_from_environment());
+  }
   if (!bank_exists(directory)) {
     throw Error(ErrorKind::kNotFound, "there is no memory bank in " + directory.string() +
                                           "; make one with `mmra ingest MANIFEST --bank " +
@@ -485,6 +534,10 @@ std::unique_ptr<MemoryBank> open_bank(const fs::path& directory, OpenMode mode) 
 }
 
 std::unique_ptr<MemoryBank> create_bank(const fs::path& directory, const BankSchema& schema) {
+  if (is_milvus_address(directory)) {
+    return create_milvus_bank(parse_milvus_address(directory), schema,
+                              milvus_options_from_environment());
+  }
   check_schema(schema);
   make_directories(directory);
   auto lock = std::make_unique<WriterLock>(directory);

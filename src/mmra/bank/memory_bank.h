@@ -94,6 +94,25 @@ struct ObserveReport {
   std::vector<std::size_t> early;    ///< which were made before their record was posted
 };
 
+/// Which records a bank's own index may leave out of a search, since its caller would refuse them:
+/// retrieval::RetrievalPolicy in terms of what every record has.
+struct CandidateFilter {
+  bool takes_split[3] = {true, true, true};  ///< by Split
+  bool labelled_only = false;                ///< by the label of the bank's horizon
+  std::optional<Timestamp> posted_before = {};
+  std::optional<Timestamp> label_known_before = {};        ///< by BankTable::label_known_at
+  std::optional<Timestamp> any_label_known_before = {};    ///< by popularity_as_of
+  std::vector<std::string> without_ids = {};
+};
+
+/// What a bank's own index found.
+struct Candidates {
+  std::shared_ptr<const BankTable> table;  ///< of these records alone, with the bank's labels
+  /// No record that the filter admits and that is not in the table has a larger inner product with
+  /// the query (but for rounding); empty: there are no others.
+  std::optional<float> others_at_most;
+};
+
 struct Problem {
   std::string id;    ///< empty: the bank as a whole
   std::string what;  ///< one line
@@ -122,6 +141,13 @@ class MemoryBank {
   virtual void for_each_with_features(
       const std::function<bool(const Record&, const Features&)>& visit) const = 0;
 
+  /// Visits all that there is of the records that `wanted` names: thumbnails and counts too.
+  virtual void for_each_stored(const std::function<bool(std::string_view id)>& wanted,
+                               const std::function<bool(StoredRecord&&)>& visit) const = 0;
+  /// A checksum of all that a record has, the same in every kind of bank; ascending ids.
+  virtual void for_each_digest(
+      const std::function<void(std::string_view id, std::uint64_t digest)>& visit) const = 0;
+
   /// Inserts or replaces, all or nothing, durable on return. A record that has counts with times
   /// keeps them, and they go before the popularity given here, which has none. Throws
   /// Error{kInvalidInput} where a record does not fit the schema (dims, context type: names id and
@@ -149,6 +175,13 @@ class MemoryBank {
   /// bank is writable, saved again).
   [[nodiscard]] virtual std::shared_ptr<const BankTable> table() const = 0;
 
+  /// The `limit` records that `filter` admits and that are most similar to `vector`, by an index of
+  /// the bank's own; empty for a bank that has none, whose table() is what is to be searched.
+  [[nodiscard]] virtual std::optional<Candidates> find_candidates(
+      std::span<const float> /*vector*/, const CandidateFilter& /*filter*/, int /*limit*/) const {
+    return std::nullopt;
+  }
+
   /// Reads everything: checksums, decodability, dims, derived files against records. Empty: sound.
   [[nodiscard]] virtual std::vector<Problem> verify() const = 0;
   /// Puts right what verify() finds and can be put right, and says what it found and did: what is
@@ -170,8 +203,9 @@ class MemoryBank {
 
 enum class OpenMode { kReadOnly, kReadWrite };
 
-/// Opens the bank in `directory`. Throws Error{kNotFound} (no bank there: says how to make one),
-/// {kCorruptData}, {kUnsupported} (a newer format version).
+/// Opens the bank in `directory`, or on a Milvus server where that is
+/// milvus://HOST:PORT/COLLECTION (docs/milvus.md). Throws Error{kNotFound} (no bank there: says how
+/// to make one), {kCorruptData}, {kUnsupported} (a newer format version).
 [[nodiscard]] std::unique_ptr<MemoryBank> open_bank(const std::filesystem::path& directory,
                                                     OpenMode mode);
 
@@ -181,6 +215,11 @@ enum class OpenMode { kReadOnly, kReadWrite };
                                                       const BankSchema& schema);
 
 [[nodiscard]] bool bank_exists(const std::filesystem::path& directory);
+/// What `bank_directory` is called from anywhere: an absolute path, or a server's address.
+[[nodiscard]] std::string full_name_of(const std::filesystem::path& bank_directory);
+/// Where a bank has files beside its records: the directory itself; of a bank on a server, a folder
+/// of this user's cache.
+[[nodiscard]] std::filesystem::path files_directory(const std::filesystem::path& bank_directory);
 /// Where a bank keeps its frozen encoder artefact, and the failures of its last ingest.
 [[nodiscard]] std::filesystem::path encoders_directory(const std::filesystem::path& bank_directory);
 [[nodiscard]] std::filesystem::path failures_file(const std::filesystem::path& bank_directory);

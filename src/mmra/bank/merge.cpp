@@ -12,22 +12,9 @@ constexpr std::size_t kRecordsPerCommit = 256;
 
 void require_same(const std::string& what, const std::string& own, const std::string& other) {
   if (own == other) return;
-  throw Error(ErrorKind::kInvalidInput, "the banks cannot be merged: they differ in " + what +
+  throw Error(ErrorKind::kInvalidInput, "the banks do not go together: they differ in " + what +
                                             " (\"" + own + "\" and \"" + other +
                                             "\"); export the other one and ingest it");
-}
-
-void require_fit(const BankSchema& own, const BankSchema& other) {
-  require_same("encoders", own.encoders_name + " " + own.encoders_fingerprint,
-               other.encoders_name + " " + other.encoders_fingerprint);
-  require_same("frames", std::to_string(own.num_frames), std::to_string(other.num_frames));
-  require_same("visual dimension", std::to_string(own.visual_dim),
-               std::to_string(other.visual_dim));
-  require_same("text dimension", std::to_string(own.text_dim), std::to_string(other.text_dim));
-  require_same("retrieval dimension", std::to_string(own.retrieval_dim),
-               std::to_string(other.retrieval_dim));
-  require_same("what popularity counts", own.popularity_unit, other.popularity_unit);
-  require_same("horizon", own.popularity_horizon, other.popularity_horizon);
 }
 
 /// The counts of both; of one moment, and the untimed one, those of `first`.
@@ -105,6 +92,19 @@ class Merge {
 };
 
 }  // namespace
+
+void require_fit(const BankSchema& own, const BankSchema& other) {
+  require_same("encoders", own.encoders_name + " " + own.encoders_fingerprint,
+               other.encoders_name + " " + other.encoders_fingerprint);
+  require_same("frames", std::to_string(own.num_frames), std::to_string(other.num_frames));
+  require_same("visual dimension", std::to_string(own.visual_dim),
+               std::to_string(other.visual_dim));
+  require_same("text dimension", std::to_string(own.text_dim), std::to_string(other.text_dim));
+  require_same("retrieval dimension", std::to_string(own.retrieval_dim),
+               std::to_string(other.retrieval_dim));
+  require_same("what popularity counts", own.popularity_unit, other.popularity_unit);
+  require_same("horizon", own.popularity_horizon, other.popularity_horizon);
+}
 
 MergeReport merge_banks(MemoryBank& into, const MemoryBank& from, const MergeOptions& options) {
   const BankSchema other = from.info().schema;

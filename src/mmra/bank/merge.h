@@ -28,6 +28,10 @@ struct MergeOptions {
   std::stop_token stop;
 };
 
+/// Throws Error{kInvalidInput} saying what differs where records of the one bank are none for the
+/// other: other encoders, dimensions, unit or horizon.
+void require_fit(const BankSchema& own, const BankSchema& other);
+
 /// Puts the records of `from` into `into`, with features, thumbnails and counts. Both must have
 /// been made by the same encoders with the same dimensions, and count the same unit at the same
 /// horizon; context columns are added. Of two records with one id `conflict` says which stays; its

@@ -99,4 +99,22 @@ void check_history(const std::string& id, const PopularityHistory& history) {
   for (const Observation& observation : history.timed) check(observation.popularity);
 }
 
+bool merge_columns(const std::map<std::string, ColumnType>& columns, const std::string& bank,
+                   BankSchema& schema) {
+  BankSchema merged = schema;
+  bool changed = false;
+  for (const auto& [name, type] : columns) {
+    const auto [entry, added] = merged.context_columns.emplace(name, type);
+    if (entry->second != type) {
+      throw Error(ErrorKind::kInvalidInput, "the context column " + in_quotes(name) + " is a " +
+                                                std::string(name_of(entry->second)) +
+                                                " in the memory bank " + bank + ", here it is a " +
+                                                std::string(name_of(type)));
+    }
+    changed = changed || added;
+  }
+  schema = std::move(merged);
+  return changed;
+}
+
 }  // namespace mmra::bank

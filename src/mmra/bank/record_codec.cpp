@@ -413,4 +413,14 @@ std::string decode_text(std::string_view key, ByteView value) {
   return text;
 }
 
+std::uint64_t digest_of(std::span<const ValueChecksum> values) {
+  // A value of another kind is another number, and so is one in the place of two.
+  std::uint64_t digest = values.size();
+  for (const ValueChecksum& value : values) {
+    const std::string bytes(reinterpret_cast<const char*>(&value.checksum), sizeof value.checksum);
+    digest += seeded_hash(bytes, static_cast<std::uint64_t>(value.kind));
+  }
+  return digest;
+}
+
 }  // namespace mmra::bank

@@ -53,4 +53,12 @@ struct FeaturesHeader {
 [[nodiscard]] Bytes encode_text(std::string_view key, std::string_view text);
 [[nodiscard]] std::string decode_text(std::string_view key, ByteView value);
 
+/// XXH3-64 of one of a record's values, and which it is (R, F, T or O).
+struct ValueChecksum {
+  char kind = 'R';
+  std::uint64_t checksum = 0;
+};
+/// One number for all values of a record, in whatever order they are given.
+[[nodiscard]] std::uint64_t digest_of(std::span<const ValueChecksum> values);
+
 }  // namespace mmra::bank

@@ -19,4 +19,7 @@ namespace mmra {
 /// base64 of RFC 4648, with padding.
 [[nodiscard]] std::string to_base64(std::span<const std::uint8_t> bytes);
 
+/// Its inverse; empty where the text is anything else.
+[[nodiscard]] std::optional<std::vector<std::uint8_t>> from_base64(std::string_view text);
+
 }  // namespace mmra

@@ -49,6 +49,10 @@ struct Transfer {
   const BodySink* sink = nullptr;
   const std::stop_token* stop = nullptr;
   std::exception_ptr thrown;
+  std::chrono::seconds stalled_after{};
+  curl_off_t moved_bytes = -1;  ///< in both directions, when they were last looked at
+  std::chrono::steady_clock::time_point moved_at;
+  bool is_stalled = false;
 };
 
 /// "HTTP/1.1 200 OK" begins an answer (a proxy's own may come before the server's).
@@ -81,9 +85,18 @@ std::size_t on_body(char* data, std::size_t /*one*/, std::size_t size, void* use
   }
 }
 
-int on_progress(void* user, curl_off_t /*total*/, curl_off_t /*now*/, curl_off_t /*up_total*/,
-                curl_off_t /*up_now*/) {
-  return static_cast<Transfer*>(user)->stop->stop_requested() ? 1 : 0;
+/// Called about once a second. libcurl's own limit of speed looks at the mean of some seconds, and
+/// so at the request that was sent, too.
+int on_progress(void* user, curl_off_t /*total*/, curl_off_t now, curl_off_t /*up_total*/,
+                curl_off_t up_now) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const auto time = std::chrono::steady_clock::now();
+  if (now + up_now != transfer.moved_bytes) {
+    transfer.moved_bytes = now + up_now;
+    transfer.moved_at = time;
+  }
+  transfer.is_stalled = time - transfer.moved_at > transfer.stalled_after;
+  return transfer.is_stalled || transfer.stop->stop_requested() ? 1 : 0;
 }
 
 bool is_passing(CURLcode code) {
@@ -100,6 +113,15 @@ bool is_passing(CURLcode code) {
                                           CURLE_HTTP2_STREAM,
                                           CURLE_WEIRD_SERVER_REPLY};
   return std::find(kPassing.begin(), kPassing.end(), code) != kPassing.end();
+}
+
+/// Of a transfer that failed before any answer: whether somebody was there.
+bool was_connected(CURL* easy, CURLcode code) {
+  if (code == CURLE_GOT_NOTHING || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR)
+    return true;
+  curl_off_t connect_time_us = 0;  // 0 where a connection that was kept was taken
+  curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connect_time_us);
+  return code == CURLE_OPERATION_TIMEDOUT && connect_time_us > 0;
 }
 
 void set_certificates(CURL* easy) {
@@ -152,6 +174,7 @@ HttpAnswer HttpClient::send(const HttpRequest& request, const BodySink& sink,
   Transfer transfer;
   transfer.sink = &sink;
   transfer.stop = &stop;
+  transfer.stalled_after = timeouts_.stalled;
   CURL* easy = handle_->easy;
   curl_easy_reset(easy);  // connections stay
   handle_->reason[0] = '\0';
@@ -172,8 +195,6 @@ HttpAnswer HttpClient::send(const HttpRequest& request, const BodySink& sink,
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(timeouts_.connect.count()));
-  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(timeouts_.stalled.count()));
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, handle_->reason.data());
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &on_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer);
@@ -186,13 +207,18 @@ HttpAnswer HttpClient::send(const HttpRequest& request, const BodySink& sink,
 
   const CURLcode code = curl_easy_perform(easy);
   if (transfer.thrown) std::rethrow_exception(transfer.thrown);
-  if (code == CURLE_ABORTED_BY_CALLBACK || stop.stop_requested()) throw Interrupted();
+  if (stop.stop_requested()) throw Interrupted();
   HttpAnswer answer;
   answer.head = std::move(transfer.head);
+  if (transfer.is_stalled) {
+    answer.fault = "nothing came for " + seconds_text(timeouts_.stalled);
+    answer.fault_is_passing = true;
+    return answer;
+  }
   if (code != CURLE_OK) {
     answer.fault = handle_->reason[0] != '\0' ? handle_->reason.data() : curl_easy_strerror(code);
     answer.fault_is_passing = is_passing(code);
-    answer.is_reached = answer.head.status != 0;
+    answer.is_reached = answer.head.status != 0 || was_connected(easy, code);
     return answer;
   }
   curl_off_t retry_after_s = 0;

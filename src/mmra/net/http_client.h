@@ -41,7 +41,7 @@ struct HttpRequest {
 /// When a server counts as away.
 struct HttpTimeouts {
   std::chrono::milliseconds connect = std::chrono::seconds(20);
-  /// Without a byte in either direction, waiting for the answer included; whole seconds.
+  /// Without a byte in either direction, waiting for the answer included.
   std::chrono::seconds stalled = std::chrono::seconds(30);
 };
 

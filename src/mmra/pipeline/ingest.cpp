@@ -142,6 +142,7 @@ bank::BankSchema schema_for(const encoders::EncoderSet& encoders, const IngestOp
 
 /// A new bank gets a directory of its own: nothing of somebody else's is ever written over.
 void require_free_directory(const fs::path& directory) {
+  if (bank::files_directory(directory) != directory) return;  // on a server, and this is its cache
   static const std::set<std::string> kLeftByAKill = {"encoders", "records.unfinished",
                                                      "writer.lock"};
   std::error_code code;
@@ -157,7 +158,7 @@ void require_free_directory(const fs::path& directory) {
 std::unique_ptr<bank::MemoryBank> make_bank(const IngestOptions& options,
                                             const std::vector<std::string>& train_titles,
                                             const FeatureFiles& files) {
-  make_directories(options.bank_directory);
+  make_directories(bank::files_directory(options.bank_directory));
   // What a fit that was killed before the bank was made has left there is replaced.
   const fs::path encoders_directory = bank::encoders_directory(options.bank_directory);
   if (options.encoder_set.empty()) {

@@ -5,12 +5,13 @@
 #include <utility>
 
 #include "mmra/bank/context_typer.h"
-#include "mmra/bank/label_table.h"
+#include "mmra/bank/vector_table.h"
 #include "mmra/core/error.h"
 #include "mmra/media/jpeg.h"
 #include "mmra/media/sample_frames.h"
 #include "mmra/model/instance_weights.h"
 #include "mmra/pipeline/feature_file.h"
+#include "mmra/retrieval/bank_search.h"
 
 namespace mmra::pipeline {
 namespace {
@@ -21,10 +22,9 @@ constexpr int kThumbnailQualityPercent = 70;
 
 EncodedQuery stored_query(const bank::MemoryBank& bank, const bank::BankTable& table,
                           const Query& query) {
-  const auto row = table.row_of(*query.id);
   const auto record = bank.find(*query.id);
   auto features = bank.find_features(*query.id);
-  if (!row || !record || !features) {
+  if (!record || !features) {
     throw Error(ErrorKind::kNotFound, "the bank has no record \"" + *query.id +
                                           "\"; `mmra bank info` says what it holds");
   }
@@ -35,7 +35,7 @@ EncodedQuery stored_query(const bank::MemoryBank& bank, const bank::BankTable& t
   encoded.features = std::move(*features);
   encoded.context = record->context;
   encoded.posted_at = record->posted_at;
-  encoded.identity.own_row = row;
+  encoded.identity.own_row = table.row_of(*query.id);
   encoded.identity.as_of = query.as_of ? query.as_of : record->posted_at;
   return encoded;
 }
@@ -292,13 +292,17 @@ SearchResult search_bank(const bank::MemoryBank& bank, const std::filesystem::pa
                          encoders::Precision precision) {
   const encoders::EncoderSet encoders =
       open_bank_encoders(bank_directory, bank.info().schema, precision);
-  auto table = bank.table();
-  if (query.horizon) table = bank::with_horizon(std::move(table), *query.horizon);
-  EncodedQuery encoded = encode_query(bank, *table, encoders, query, num_threads, stop);
-  const retrieval::RetrievalResult result = retrieval::search_exact(
-      *table, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), k,
-      retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads, stop);
-  return {describe_instances(bank, *table, result, /*similarity_scale=*/1.0, encoded.identity),
+  // What a query is does not depend on a table; where it is in one, the search finds out.
+  const auto no_rows =
+      bank::make_vector_table({}, {}, bank.info().schema.retrieval_dim, [](const auto&) {});
+  EncodedQuery encoded = encode_query(bank, *no_rows, encoders, query, num_threads, stop);
+  retrieval::BankQuery asked{encoded.features.retrieval_vector, query.id.value_or(query.own_id),
+                             encoded.identity.as_of, query.horizon};
+  const retrieval::BankSearchResult found = retrieval::search_bank(
+      bank, asked, k, retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads,
+      stop);
+  return {describe_instances(bank, *found.table, found.result, /*similarity_scale=*/1.0,
+                             found.identity),
           std::move(encoded.captions), std::move(encoded.warning)};
 }
 

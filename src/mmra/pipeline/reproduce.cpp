@@ -67,13 +67,14 @@ class DirectoryLock {
 
 /// What must be the same whenever work in the directory goes on.
 Json identity_of(const ReproduceRequest& request, const bank::BankInfo& bank) {
-  return {{"format_version", kFormatVersion},
-          {"bank", fs::absolute(request.bank_directory).lexically_normal().string()},
-          {"generation", bank.generation},
-          {"encoders_fingerprint", bank.schema.encoders_fingerprint},
-          {"protocol", name_of(request.plan.protocol)},
-          {"near_duplicates_dropped", request.plan.drop_near_duplicates},
-          {"epochs", request.plan.max_epochs}};
+  return {
+      {"format_version", kFormatVersion},
+      {"bank", fs::path(bank::full_name_of(request.bank_directory)).lexically_normal().string()},
+      {"generation", bank.generation},
+      {"encoders_fingerprint", bank.schema.encoders_fingerprint},
+      {"protocol", name_of(request.plan.protocol)},
+      {"near_duplicates_dropped", request.plan.drop_near_duplicates},
+      {"epochs", request.plan.max_epochs}};
 }
 
 void check_identity(const Json& expected, const fs::path& file) {

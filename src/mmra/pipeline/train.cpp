@@ -95,7 +95,7 @@ std::string fingerprint_run(const TrainRequest& request, const bank::BankInfo& i
                          {"horizon", request.horizon},
                          {"batch", request.batch_size},
                          {"patience", request.patience},
-                         {"bank", std::filesystem::absolute(request.bank_directory).string()}};
+                         {"bank", bank::full_name_of(request.bank_directory)}};
   return fingerprint(identity.dump());
 }
 

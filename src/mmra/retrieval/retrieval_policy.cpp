@@ -1,5 +1,7 @@
 #include "mmra/retrieval/retrieval_policy.h"
 
+#include <utility>
+
 namespace mmra::retrieval {
 namespace {
 
@@ -23,6 +25,21 @@ std::optional<Choice> parse_choice(std::string_view name) noexcept {
 std::optional<double> popularity_of(const bank::BankTable& table, std::size_t row,
                                     const QueryIdentity& query) {
   return query.as_of ? table.popularity_as_of(row, *query.as_of) : table.popularity(row);
+}
+
+bank::CandidateFilter candidate_filter(const RetrievalPolicy& policy, const QueryIdentity& query,
+                                       std::vector<std::string> ids_without,
+                                       bool labels_are_the_banks) {
+  bank::CandidateFilter filter;
+  for (const bank::Split split : {bank::Split::kTrain, bank::Split::kValid, bank::Split::kTest}) {
+    filter.takes_split[static_cast<int>(split)] = policy.splits.contains(split);
+  }
+  filter.posted_before = query.as_of;
+  filter.without_ids = std::move(ids_without);
+  if (!policy.labelled_only || !labels_are_the_banks) return filter;
+  filter.labelled_only = true;
+  (policy.labels_as_of ? filter.any_label_known_before : filter.label_known_before) = query.as_of;
+  return filter;
 }
 
 bool admits(const RetrievalPolicy& policy, const QueryIdentity& query, const bank::BankTable& table,

@@ -81,6 +81,14 @@ struct QueryIdentity {
 [[nodiscard]] std::optional<double> popularity_of(const bank::BankTable& table, std::size_t row,
                                                   const QueryIdentity& query);
 
+/// What a bank's own index may leave out for this query, which `admits` would refuse: never more
+/// than that. `ids_without` are those of its own row and of without_row. `labels_are_the_banks`:
+/// the caller looks at the labels of the bank's horizon.
+[[nodiscard]] bank::CandidateFilter candidate_filter(const RetrievalPolicy& policy,
+                                                     const QueryIdentity& query,
+                                                     std::vector<std::string> ids_without,
+                                                     bool labels_are_the_banks);
+
 [[nodiscard]] bool admits(const RetrievalPolicy& policy, const QueryIdentity& query,
                           const bank::BankTable& table, std::size_t candidate_row);
 

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# A Milvus server on 127.0.0.1 for the tests and benchmarks of banks on one:
+#   scripts/milvus.sh start [--optional]   fetches it (58 MB, the Python package `milvus`), starts it, waits until it answers
+#   scripts/milvus.sh stop                 stops it, and leaves its data
+#   scripts/milvus.sh answers              whether one does
+#   scripts/milvus.sh run COMMAND ...      starts it, runs the command with MMRA_TEST_MILVUS set, stops it
+# Everything lies below build/milvus. --optional: where it cannot be had, says so and ends well.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+version=2.3.5
+port=${MILVUS_PORT:-19530}
+management=${MILVUS_MANAGEMENT_PORT:-9091}
+home=build/milvus
+wheel=milvus-$version-py3-none-manylinux2014_x86_64.whl
+sha256=69515a0630ce29fd10e101fa442afea8ca1387b93a456cd9bd41fdf3deb93d04
+
+give_up() {
+  echo "$1" >&2
+  [ "${optional:-no}" = yes ] && exit 0
+  exit 1
+}
+
+fetch() {
+  [ -f "$home/package/milvus/__init__.py" ] && return 0
+  mkdir -p "$home"
+  python3 -m pip download --quiet --no-deps --only-binary :all: --platform manylinux2014_x86_64 \
+    --dest "$home" "milvus==$version" || return 1
+  echo "$sha256  $home/$wheel" | sha256sum --check --status || return 1
+  rm -rf "$home/package.new"
+  python3 -m zipfile -e "$home/$wheel" "$home/package.new"
+  rm -f "$home/$wheel"
+  mv "$home/package.new" "$home/package"
+}
+
+answers() {
+  python3 - "$management" <<'PYTHON' 2>/dev/null
+import sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+sys.exit(b"OK" not in opener.open(f"http://127.0.0.1:{sys.argv[1]}/healthz", timeout=5).read())
+PYTHON
+}
+
+start() {
+  if answers; then echo "A Milvus server answers on 127.0.0.1:$management already."; return 0; fi
+  fetch || give_up "milvus $version cannot be fetched; the tests of banks on a server are skipped"
+  # Low priority: it is here to be tested against, not to slow the tests down.
+  PYTHONPATH="$home/package" setsid nice -n 5 python3 -c 'from milvus import main; main()' \
+    --data "$home/data" --proxy-port "$port" >"$home/server.log" 2>&1 </dev/null &
+  echo $! >"$home/pid"
+  for _ in $(seq 180); do
+    answers && { echo "Milvus $version answers on 127.0.0.1:$port."; return 0; }
+    kill -0 "$(cat "$home/pid")" 2>/dev/null || break
+    sleep 1
+  done
+  stop
+  give_up "the Milvus server did not start; see $home/server.log and $home/data/logs"
+}
+
+stop() {
+  [ -f "$home/pid" ] || return 0
+  local pid
+  pid=$(cat "$home/pid")
+  rm -f "$home/pid"
+  # SIGINT: its wrapper stops the server itself; whatever is left of its session goes after a while.
+  kill -INT "$pid" 2>/dev/null || return 0
+  for _ in $(seq 20); do
+    kill -0 -- "-$pid" 2>/dev/null || return 0
+    sleep 1
+  done
+  kill -KILL -- "-$pid" 2>/dev/null || true
+}
+
+command=${1:-}
+[ $# -gt 0 ] && shift
+case "$command" in
+  start) [ "${1:-}" = --optional ] && optional=yes; start ;;
+  stop) stop ;;
+  answers) answers ;;
+  run)
+    start
+    trap stop EXIT
+    MMRA_TEST_MILVUS="127.0.0.1:$port?management=$management" "$@"
+    ;;
+  *) echo "error: scripts/milvus.sh start [--optional] | stop | answers | run COMMAND ..." >&2; exit 2 ;;
+esac
