@@ -32,8 +32,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr const char* kSchemaKey = "M:schema";
 constexpr const char* kStateKey = "M:state";
-/// What others wrote is seen at the latest so long afterwards; what this bank wrote, at once.
-constexpr std::chrono::seconds kSeenAfter{1};
+/// What others wrote is seen at the latest twice so long afterwards; what this bank wrote, at once.
+constexpr std::chrono::milliseconds kSeenAfter{500};
 constexpr int kAttempts = 5;
 constexpr int kRowsPerPage = 1000;
 /// As many as Milvus gives.
@@ -82,8 +82,8 @@ class MilvusBank final : public MemoryBank {
     if (mode == OpenMode::kReadWrite) {
       lease_ = std::make_unique<WriterLease>(client_, values_);
     }
-    seen_ = now();
-    static_cast<void>(read_schema(MilvusMoment::latest()));
+    remember(now());
+    static_cast<void>(read_schema(seen_));
     download_encoders(client_, values_, encoders_directory(name_), seen_);
     if (lease_ != nullptr && read_head(seen_).is_writing) recover();
   }
@@ -375,20 +375,30 @@ class MilvusBank final : public MemoryBank {
     return client_.erase(values_, milvus_any_of("key", std::span(&nothing, 1)));
   }
 
+  /// From now on reads see what was acknowledged before `moment`, and the next one waits for it.
   void remember(MilvusMoment moment) const {
     const std::scoped_lock lock(seen_mutex_);
     seen_.timestamp = std::max(seen_.timestamp, moment.timestamp);
+    coming_ = seen_;
     asked_at_ = Clock::now();
   }
 
-  /// All that this bank wrote, and what others did up to kSeenAfter ago.
+  /// All that this bank wrote, and what others did up to some kSeenAfter ago. A moment that was
+  /// asked for just now would make the next read wait for the server's tick, so it is used a little
+  /// later.
   [[nodiscard]] MilvusMoment seen() const {
-    {
-      const std::scoped_lock lock(seen_mutex_);
-      if (lease_ != nullptr || Clock::now() - asked_at_ < kSeenAfter) return seen_;
-    }
-    remember(now());
-    const std::scoped_lock lock(seen_mutex_);
+    const auto time = Clock::now();
+    std::unique_lock lock(seen_mutex_);
+    const auto age = time - asked_at_;
+    if (lease_ != nullptr || age < kSeenAfter) return seen_;
+    asked_at_ = time;  // others need not ask, too
+    const bool was_idle = age > 2 * kSeenAfter;
+    if (!was_idle) seen_.timestamp = std::max(seen_.timestamp, coming_.timestamp);
+    lock.unlock();
+    const MilvusMoment moment = now();
+    lock.lock();
+    coming_.timestamp = std::max(coming_.timestamp, moment.timestamp);
+    if (was_idle) seen_.timestamp = std::max(seen_.timestamp, coming_.timestamp);
     return seen_;
   }
 
@@ -1079,6 +1089,7 @@ class MilvusBank final : public MemoryBank {
   std::mutex write_mutex_;
   mutable std::mutex seen_mutex_;
   mutable MilvusMoment seen_;
+  mutable MilvusMoment coming_;
   mutable Clock::time_point asked_at_;
   mutable std::mutex table_mutex_;
   mutable std::shared_ptr<const BankTable> table_;
