@@ -55,11 +55,12 @@ struct Prediction {
 class PredictionEngine {
  public:
   /// Throws where bank or model cannot be opened, or do not belong together (check_same_encoders).
+  /// `horizon` ("7d"): labels so long after posting instead of those that the model learned.
   /// `network_threads`: of the model alone, where others than `num_threads` suit it.
   PredictionEngine(const std::filesystem::path& bank_directory,
                    const std::filesystem::path& model_directory, int num_threads,
                    encoders::Precision precision = encoders::Precision::kAuto,
-                   std::optional<int> network_threads = {});
+                   std::optional<int> network_threads = {}, const std::string& horizon = {});
 
   [[nodiscard]] Prediction predict(const Query& query, const std::stop_token& stop);
   /// [titles] what predict() says of the clip or stored record under each of them (`query.title` is
