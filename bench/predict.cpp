@@ -69,6 +69,22 @@ void print_milliseconds(const std::string& what, const Times& times) {
               sorted.size());
 }
 
+/// What a query takes where several are asked at once, as `mmra serve` does under load.
+void print_together(pipeline::PredictionEngine& engine,
+                    const std::vector<pipeline::Query>& queries) {
+  for (const std::size_t count : {1U, 4U, 16U, 32U}) {
+    std::vector<double> milliseconds;
+    for (std::size_t first = 0; first + count <= queries.size(); first += count) {
+      auto encoded = engine.encode(std::span(queries).subspan(first, count), {});
+      const Stopwatch stopwatch;
+      (void)engine.predict_all(std::move(encoded), {});
+      milliseconds.push_back(1000.0 * stopwatch.seconds() / static_cast<double>(count));
+    }
+    std::printf("beyond the encoders, %zu at once: median %.2f ms a query\n", count,
+                median(milliseconds));
+  }
+}
+
 void run(const Options& options) {
   pipeline::PredictionEngine engine(options.bank, options.model, options.threads);
   const auto queries = new_titles(engine.bank(), options.queries);
@@ -88,6 +104,7 @@ void run(const Options& options) {
               environment("OPENBLAS_CORETYPE").c_str(), environment("GOMP_SPINCOUNT").c_str());
   print_milliseconds("prediction", whole);
   print_milliseconds("of that the encoders", encoding);
+  print_together(engine, queries);
   std::printf("beyond the encoders: median %.2f ms, processor time %.2f ms; peak memory %.0f MiB\n",
               1000.0 * (median(whole.clock) - median(encoding.clock)),
               1000.0 * (median(whole.processor) - median(encoding.processor)), peak_memory_mib());

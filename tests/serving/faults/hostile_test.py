@@ -339,9 +339,9 @@ class Hostile(faults.WithBank):
 
     @staticmethod
     def is_broken(request):
-        """Cut off in its head or body, so that the end of input is the answer."""
+        """No HTTP/1, or cut off in its head or body, so that the end of input is the answer."""
         head, end, body = request.partition(b"\r\n\r\n")
-        if not end:
+        if not end or not re.match(rb"[^ ]+ [^ ]+ HTTP/1\.[01]\r", head + b"\r"):
             return True
         length = re.search(rb"(?i)\r\ncontent-length:[ \t]*(\d+)", head)
         if b"chunked" in head.lower():
