@@ -114,16 +114,16 @@ class Explanation {
     const bank::TokenView visual = view_of(query.visual_tokens);
     const bank::TokenView text = view_of(query.text_tokens);
     bank::RowDetails details;
-    const bool has_details = asked.queries->has_details();
-    if (has_details) details = asked.queries->details(0);
-    const auto append = [&](const bank::TokenView& v, const bank::TokenView& t,
-                            const bank::RowDetails& d) {
-      queries_.append(v, t, std::nullopt);
-      if (has_details) queries_.append_details(d);
-    };
+    if (asked.queries->has_details()) details = asked.queries->details(0);
     append(visual, text, details);
     append({0, visual.dim, {}}, text, without_video(details));
     append(visual, {0, text.dim, {}}, without_title(details));
+    const int num_frames = visual.num_tokens > 1 ? visual.num_tokens : 0;
+    for (int frame = 0; frame < num_frames; ++frame) {
+      const std::vector<Float16Bits> others = without_token(visual, frame);
+      const bank::TokenView seen{visual.num_tokens - 1, visual.dim, others};
+      append(seen, text, with_visual_mean(details, seen));
+    }
     batch_.queries = &queries_;
     batch_.memory = asked.memory;
     batch_.k = asked.k;
@@ -133,6 +133,9 @@ class Explanation {
     add(kWhole, asked.instance_rows, own_identity());
     if (visual.num_tokens > 0) add_part("video", kWithoutVisual, asked.instance_rows);
     if (text.num_tokens > 0) add_part("title", kWithoutText, asked.instance_rows);
+    for (int frame = 0; frame < num_frames; ++frame) {
+      frames_.push_back(add(kWithoutFrame + frame, asked.instance_rows, own_identity()));
+    }
     if (uses_instances) leave_out_instances();
   }
   Explanation(const Explanation&) = delete;
@@ -154,16 +157,34 @@ class Explanation {
       prediction.parts.push_back({part, effect(i), bank::popularity_of_log2(predicted.at(i)),
                                   sum > 0.0 ? std::abs(effect(i)) / sum : 0.0});
     }
+    for (const std::size_t i : frames_) prediction.frame_effects_log2.push_back(effect(i));
     for (const auto& [instance, i] : instances_) {
       prediction.instances.at(instance).effect_log2 = effect(i);
     }
   }
 
  private:
-  enum : std::int32_t { kWhole, kWithoutVisual, kWithoutText };
+  enum : std::int32_t { kWhole, kWithoutVisual, kWithoutText, kWithoutFrame };
 
+  void append(const bank::TokenView& visual, const bank::TokenView& text,
+              const bank::RowDetails& details) {
+    queries_.append(visual, text, std::nullopt);
+    if (asked_.queries->has_details()) queries_.append_details(details);
+  }
   static bank::RowDetails without_video(bank::RowDetails details) {
     details.visual_mean.clear();
+    return details;
+  }
+  static std::vector<Float16Bits> without_token(const bank::TokenView& tokens, int token) {
+    const auto dim = static_cast<std::size_t>(tokens.dim);
+    std::vector<Float16Bits> others(tokens.values.begin(), tokens.values.end());
+    const auto first = others.begin() + static_cast<std::ptrdiff_t>(token * dim);
+    others.erase(first, first + static_cast<std::ptrdiff_t>(dim));
+    return others;
+  }
+  static bank::RowDetails with_visual_mean(bank::RowDetails details,
+                                           const bank::TokenView& visual) {
+    details.visual_mean = bank::mean_of(visual);
     return details;
   }
   static bank::RowDetails without_title(bank::RowDetails details) {
@@ -209,7 +230,8 @@ class Explanation {
   bank::FeatureTable queries_;
   model::Batch batch_;
   std::vector<std::pair<std::string, std::size_t>> parts_;      ///< with their place in the batch
-  std::vector<std::pair<std::size_t, std::size_t>> instances_;  ///< the same
+  std::vector<std::size_t> frames_;                             ///< their places in the batch
+  std::vector<std::pair<std::size_t, std::size_t>> instances_;  ///< as parts_
 };
 
 std::shared_future<std::shared_ptr<model::Predictor>> load_beside(const System& system,
@@ -221,6 +243,10 @@ std::shared_future<std::shared_ptr<model::Predictor>> load_beside(const System& 
   };
   return std::async(std::launch::async, load).share();
 }
+
+// Vectors that no cache holds (64 MiB): one query waits for them to come from memory, and a quarter
+// comes sooner.
+constexpr std::size_t kValuesWorthBytes = std::size_t{1} << 24;
 
 }  // namespace
 
@@ -258,6 +284,11 @@ void PredictionEngine::read_table() {
     table_ = bank_->table();
     if (label_horizon) table_ = bank::with_horizon(std::move(table_), *label_horizon);
   }
+  bytes_.reset();
+  const std::span<const float> vectors = table_->retrieval_vectors();
+  if (vectors.size() >= kValuesWorthBytes) {
+    bytes_.emplace(vectors, static_cast<std::size_t>(table_->retrieval_dim()), num_threads_);
+  }
   sorted_popularity_ = sorted_labels(*table_);
 }
 
@@ -289,7 +320,8 @@ std::vector<Instance> PredictionEngine::search(const EncodedQuery& query, int k,
                                                const std::stop_token& stop) const {
   const retrieval::RetrievalResult found = retrieval::search_exact(
       *table_, query.features.retrieval_vector, std::span(&query.identity, 1), k,
-      retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads_, stop);
+      retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads_, stop,
+      bytes_ ? &*bytes_ : nullptr);
   return describe_instances(*bank_, *table_, found, /*similarity_scale=*/0.0, query.identity);
 }
 
@@ -328,7 +360,7 @@ Prediction PredictionEngine::predict(EncodedQuery encoded, const std::stop_token
                               : retrieval::RetrievalPolicy::deployed().with_labels_as_of();
   const retrieval::RetrievalResult retrieved = retrieval::retrieve(
       *table_, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), card_.k, policy,
-      card_.rules.instances, num_threads_, stop);
+      card_.rules.instances, num_threads_, stop, bytes_ ? &*bytes_ : nullptr);
 
   bank::FeatureTable queries(schema_.visual_dim, schema_.text_dim);
   const bank::TokenView visual = view_of(encoded.features.visual_tokens);
