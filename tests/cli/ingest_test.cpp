@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "bank/child_process.h"
 #include "mmra/bank/memory_bank.h"
 #include "mmra/core/files.h"
 #include "run_program.h"
@@ -244,7 +245,7 @@ TEST_F(Ingest, WhatWasAcknowledgedOutlivesKills) {
   write("rows.jsonl", stream);
   std::mt19937 random(11);
   std::size_t num_acknowledged = 0;
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < num_kills(12); ++round) {
     const std::chrono::milliseconds delay(20 + random() % 300);
     const ProgramResult result = run_mmra_and_signal(
         {"ingest", path("rows.jsonl"), "--follow", "--bank", path("bank")}, delay, SIGKILL);
