@@ -34,6 +34,10 @@ inline void expect_same_prediction(const Prediction& a, const Prediction& b) {
     if (!a.instances[i].effect_log2) continue;
     expect_near(*a.instances[i].effect_log2, *b.instances[i].effect_log2, "effect");
   }
+  ASSERT_EQ(a.frame_effects_log2.size(), b.frame_effects_log2.size());
+  for (std::size_t i = 0; i < a.frame_effects_log2.size(); ++i) {
+    expect_near(a.frame_effects_log2[i], b.frame_effects_log2[i], "effect of a frame");
+  }
   ASSERT_EQ(a.parts.size(), b.parts.size());
   for (std::size_t i = 0; i < a.parts.size(); ++i) {
     EXPECT_EQ(a.parts[i].part, b.parts[i].part);

@@ -135,6 +135,10 @@ class Explanations {
     };
     if (visual.num_tokens > 0) add_part("video", whole + kWithoutVisual);
     if (text.num_tokens > 0) add_part("title", whole + kWithoutText);
+    for (int frame = 0; frame < num_frames_of(visual); ++frame) {
+      places.frames.push_back(
+          add_row(whole + kWithoutFrame + frame, asked, asked.instance_rows, own_identity(asked)));
+    }
     if (uses_instances) leave_out_instances(whole, asked, places);
     places_.push_back(std::move(places));
   }
@@ -162,6 +166,9 @@ class Explanations {
                                   bank::popularity_of_log2(predicted.at(place)),
                                   sum > 0.0 ? std::abs(effect(place)) / sum : 0.0});
     }
+    for (const std::size_t place : places.frames) {
+      prediction.frame_effects_log2.push_back(effect(place));
+    }
     for (const auto& [instance, place] : places.instances) {
       prediction.instances.at(instance).effect_log2 = effect(place);
     }
@@ -169,17 +176,35 @@ class Explanations {
 
  private:
   /// Rows of `queries_` behind that of the whole query.
-  enum : std::int32_t { kWithoutVisual = 1, kWithoutText = 2 };
+  enum : std::int32_t { kWithoutVisual = 1, kWithoutText, kWithoutFrame };
 
   /// Where in the batch a query, its parts and its instances are.
   struct Places {
     std::size_t whole = 0;
     std::vector<std::pair<std::string, std::size_t>> parts;
+    std::vector<std::size_t> frames;
     std::vector<std::pair<std::size_t, std::size_t>> instances;
   };
 
+  /// Frames that can be left out: the only one is the video.
+  static int num_frames_of(const bank::TokenView& visual) {
+    return visual.num_tokens > 1 ? visual.num_tokens : 0;
+  }
+
   static bank::RowDetails without_video(bank::RowDetails details) {
     details.visual_mean.clear();
+    return details;
+  }
+  static std::vector<Float16Bits> without_token(const bank::TokenView& tokens, int token) {
+    const auto dim = static_cast<std::size_t>(tokens.dim);
+    std::vector<Float16Bits> others(tokens.values.begin(), tokens.values.end());
+    const auto first = others.begin() + static_cast<std::ptrdiff_t>(token * dim);
+    others.erase(first, first + static_cast<std::ptrdiff_t>(dim));
+    return others;
+  }
+  static bank::RowDetails with_visual_mean(bank::RowDetails details,
+                                           const bank::TokenView& visual) {
+    details.visual_mean = bank::mean_of(visual);
     return details;
   }
   static bank::RowDetails without_title(bank::RowDetails details) {
@@ -202,6 +227,11 @@ class Explanations {
     append(visual, text, details);
     append({0, visual.dim, {}}, text, without_video(details));
     append(visual, {0, text.dim, {}}, without_title(details));
+    for (int frame = 0; frame < num_frames_of(visual); ++frame) {
+      const std::vector<Float16Bits> others = without_token(visual, frame);
+      const bank::TokenView seen{visual.num_tokens - 1, visual.dim, others};
+      append(seen, text, with_visual_mean(details, seen));
+    }
   }
 
   /// `identity`: to a model that retrieves by itself, which does not look at `instance_rows`.
@@ -252,6 +282,10 @@ std::shared_future<std::shared_ptr<model::Predictor>> load_beside(const System& 
   return std::async(std::launch::async, load).share();
 }
 
+// Vectors that no cache holds (64 MiB): one query waits for them to come from memory, and a quarter
+// comes sooner.
+constexpr std::size_t kValuesWorthBytes = std::size_t{1} << 24;
+
 }  // namespace
 
 PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
@@ -290,6 +324,11 @@ void PredictionEngine::read_table() {
     table_ = bank_->table();
     if (label_horizon) table_ = bank::with_horizon(std::move(table_), *label_horizon);
   }
+  bytes_.reset();
+  const std::span<const float> vectors = table_->retrieval_vectors();
+  if (vectors.size() >= kValuesWorthBytes) {
+    bytes_.emplace(vectors, static_cast<std::size_t>(table_->retrieval_dim()), num_threads_);
+  }
   sorted_popularity_ = sorted_labels(*table_);
 }
 
@@ -321,7 +360,8 @@ std::vector<Instance> PredictionEngine::search(const EncodedQuery& query, int k,
                                                const std::stop_token& stop) const {
   const retrieval::RetrievalResult found = retrieval::search_exact(
       *table_, query.features.retrieval_vector, std::span(&query.identity, 1), k,
-      retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads_, stop);
+      retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads_, stop,
+      bytes_ ? &*bytes_ : nullptr);
   return describe_instances(*bank_, *table_, found, /*similarity_scale=*/0.0, query.identity);
 }
 
@@ -386,9 +426,9 @@ PredictionEngine::Asked PredictionEngine::retrieve(const EncodedQuery& query, Ba
   const auto policy = memory_ ? retrieval::RetrievalPolicy::deployed()
                               : retrieval::RetrievalPolicy::deployed().with_labels_as_of();
   Asked asked;
-  asked.retrieved =
-      retrieval::retrieve(*table_, query.features.retrieval_vector, std::span(&query.identity, 1),
-                          card_.k, policy, card_.rules.instances, num_threads_, stop);
+  asked.retrieved = retrieval::retrieve(
+      *table_, query.features.retrieval_vector, std::span(&query.identity, 1), card_.k, policy,
+      card_.rules.instances, num_threads_, stop, bytes_ ? &*bytes_ : nullptr);
   const bank::TokenView visual = view_of(query.features.visual_tokens);
   asked.batch.queries = &tables.queries;
   asked.batch.query_rows = {static_cast<std::int32_t>(tables.queries.num_rows())};

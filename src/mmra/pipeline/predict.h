@@ -15,6 +15,7 @@
 #include "mmra/model/predictor.h"
 #include "mmra/pipeline/model_directory.h"
 #include "mmra/pipeline/query.h"
+#include "mmra/retrieval/byte_vectors.h"
 #include "mmra/training/calibration.h"
 
 namespace mmra::pipeline {
@@ -46,6 +47,9 @@ struct Prediction {
   std::vector<PartEffect> parts;  ///< of what the query has
   std::vector<std::string> captions;
   std::vector<std::vector<std::uint8_t>> thumbnails;
+  /// Of each frame (log2): the prediction minus what it would be without what the model sees of
+  /// that frame; the others, and what was retrieved, stay. Empty with fewer than two frames.
+  std::vector<double> frame_effects_log2;
   std::optional<std::string> warning;
 };
 
@@ -131,7 +135,8 @@ class PredictionEngine {
   bank::FeatureColumns columns_;
   std::optional<bank::FeatureTable> memory_;  ///< of a model that looks at more than k instances
   std::shared_ptr<const bank::BankTable> table_;
-  std::vector<double> sorted_popularity_;  ///< of the labelled records, ascending
+  std::optional<retrieval::ByteVectors> bytes_;  ///< of a large table
+  std::vector<double> sorted_popularity_;        ///< of the labelled records, ascending
 };
 
 }  // namespace mmra::pipeline
