@@ -28,7 +28,7 @@ ctest --test-dir build/release --output-on-failure -j "$(nproc)"
 
 bash scripts/lint.sh
 # The rooms that read bytes from outside; all others by hand (HACKING.md), they take ten minutes.
-sanitized=(core_tests hub_tests text_tests bank_tests media_tests)
+sanitized=(core_tests hub_tests text_tests bank_tests media_tests sandbox_tests)
 bash scripts/build.sh asan-ubsan "${sanitized[@]}"
 echo "Testing under sanitizers ..."
 for test in "${sanitized[@]}"; do "build/asan-ubsan/bin/$test" --gtest_brief=1; done
