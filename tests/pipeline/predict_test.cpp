@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "expect_error.h"
-#include "made_model.h"
 #include "mmra/core/error.h"
+#include "shared_bank.h"
 #include "test_files.h"
 
 namespace mmra::pipeline::testing {
@@ -24,13 +24,13 @@ using ::testing::IsEmpty;
 using ::testing::Ne;
 using ::testing::SizeIs;
 
-class Predict : public ::testing::Test {
+class Predict : public SharedDirectory<> {
  protected:
   // One bank and one model for all cases: none of them writes.
   static void SetUpTestSuite() {
-    directory_ = new TemporaryDirectory();
-    write_clip(*directory_ / "dark.mp4", 20);
-    write_clip(*directory_ / "bright.mp4", 230);
+    SharedDirectory::SetUpTestSuite();
+    write_clip(directory() / "dark.mp4", 20);
+    write_clip(directory() / "bright.mp4", 230);
     IngestOptions options;
     options.num_frames = 3;
     options.popularity_unit = "likes";
@@ -41,13 +41,13 @@ class Predict : public ::testing::Test {
       return "," + std::to_string(1'700'000'000 + row * 3600) + "," + video;
     };
     const std::string unlabelled = "u,red boat,,test,,\n";
-    (void)ingest_text(directory_->path(), made_manifest(80, further) + unlabelled, options);
-    (void)train_silently(small_request(directory_->path()));
-    engine_ = new PredictionEngine(*directory_ / "bank", *directory_ / "model", 1);
+    (void)ingest_text(directory(), made_manifest(80, further) + unlabelled, options);
+    (void)train_silently(small_request(directory()));
+    engine_ = open_engine("model");
   }
   static void TearDownTestSuite() {
-    delete engine_;
-    delete directory_;
+    engine_.reset();
+    SharedDirectory::TearDownTestSuite();
   }
   [[nodiscard]] static Prediction predict(const Query& query) {
     return engine_->predict(query, {});
@@ -63,17 +63,13 @@ class Predict : public ::testing::Test {
     return query;
   }
 
-  static TemporaryDirectory* directory_;
-  static PredictionEngine* engine_;
+  inline static std::unique_ptr<PredictionEngine> engine_;
 };
-
-TemporaryDirectory* Predict::directory_ = nullptr;
-PredictionEngine* Predict::engine_ = nullptr;
 
 TEST_F(Predict, SaysTheNumberItsIntervalAndItsUnit) {
   const Prediction prediction = predict(by_title("red boat"));
   const training::Calibration calibration =
-      training::load_calibration(*directory_ / "model/calibration.json");
+      training::load_calibration(directory() / "model/calibration.json");
   EXPECT_DOUBLE_EQ(prediction.popularity, std::exp2(prediction.log2_popularity));
   EXPECT_EQ(prediction.interval_level, calibration.level);
   // Eight stopping rows are too few to learn a scale from: intervals are of one width.
@@ -138,7 +134,7 @@ TEST_F(Predict, AnInstancesEffectIsWhatThePredictionLosesWithoutIt) {
     for (std::size_t j = 0; j < 3; ++j) {
       if (j != left_out) others.push_back(prediction.instances[j].id);
     }
-    const double without = predict_seeing(directory_->path(), query, others);
+    const double without = predict_seeing(directory(), query, others);
     ASSERT_TRUE(prediction.instances[left_out].effect_log2.has_value());
     EXPECT_NEAR(*prediction.instances[left_out].effect_log2, prediction.log2_popularity - without,
                 1e-4);
@@ -155,7 +151,7 @@ TEST_F(Predict, PartsAreThoseThatTheQueryHas) {
   };
   Query both = by_title("red boat");
   EXPECT_THAT(names(predict(both)), ::testing::ElementsAre("title", "retrieval"));
-  both.video = *directory_ / "bright.mp4";
+  both.video = directory() / "bright.mp4";
   const Prediction prediction = predict(both);
   EXPECT_THAT(names(prediction), ::testing::ElementsAre("video", "title", "retrieval"));
   double shares = 0.0;
@@ -175,7 +171,7 @@ TEST_F(Predict, RetrievalsPartIsWhatIsLostWithoutAnyInstance) {
   const Query query = by_title("red boat");
   const Prediction prediction = predict(query);
   EXPECT_NEAR(std::log2(prediction.parts.back().popularity_without),
-              predict_seeing(directory_->path(), query, {}), 1e-4);
+              predict_seeing(directory(), query, {}), 1e-4);
 }
 
 TEST_F(Predict, ARecordIsPredictedAsANewClipLikeItWouldBe) {
@@ -218,7 +214,7 @@ TEST_F(Predict, ATitleWithoutWordsIsPredictedFromNothing) {
 
 TEST_F(Predict, TakesAVideoATitleOrBoth) {
   Query query;
-  query.video = *directory_ / "bright.mp4";
+  query.video = directory() / "bright.mp4";
   const Prediction video = predict(query);
   EXPECT_THAT(video.captions, SizeIs(3));
   EXPECT_THAT(video.thumbnails, SizeIs(3));
@@ -226,7 +222,7 @@ TEST_F(Predict, TakesAVideoATitleOrBoth) {
   const Prediction both = predict(query);
   EXPECT_NE(both.log2_popularity, video.log2_popularity);
   EXPECT_NE(both.log2_popularity, predict(by_title("red boat")).log2_popularity);
-  query.video = *directory_ / "dark.mp4";
+  query.video = directory() / "dark.mp4";
   EXPECT_NE(predict(query).log2_popularity, both.log2_popularity);
 }
 
@@ -239,10 +235,10 @@ TEST_F(Predict, NamesWhatIsMissing) {
   expect_error(ErrorKind::kNotFound, "\"nobody\"", [] { (void)predict(by_id("nobody")); });
   expect_error(ErrorKind::kInvalidInput, "nothing to ask about", [] { (void)predict({}); });
   expect_error(ErrorKind::kNotFound, "mmra train", [] {
-    const PredictionEngine engine(*directory_ / "bank", *directory_ / "nowhere", 1);
+    const PredictionEngine engine(directory() / "bank", directory() / "nowhere", 1);
   });
   expect_error(ErrorKind::kNotFound, "mmra ingest", [] {
-    const PredictionEngine engine(*directory_ / "nowhere", *directory_ / "model", 1);
+    const PredictionEngine engine(directory() / "nowhere", directory() / "model", 1);
   });
 }
 
@@ -250,7 +246,7 @@ TEST_F(Predict, RefusesABankMadeByOtherEncoders) {
   const TemporaryDirectory other;
   (void)ingest_text(other.path(), "id,title,popularity\n1,other words,2\n");
   expect_error(ErrorKind::kInvalidInput, "the model was trained with the encoders builtin",
-               [&] { const PredictionEngine engine(other / "bank", *directory_ / "model", 1); });
+               [&] { const PredictionEngine engine(other / "bank", directory() / "model", 1); });
 }
 
 TEST(PredictWithFeaturesMadeElsewhere, NeedsARecordForThatPart) {
