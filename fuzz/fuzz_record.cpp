@@ -61,6 +61,13 @@ void decode_as(char kind, ByteView value) {
           value, [](ByteView v) { return bank::decode_thumbnails(kId, v); },
           [](const auto& thumbnails) { return bank::encode_thumbnails(kId, thumbnails); });
       break;
+    case 'O':
+      check(
+          value, [](ByteView v) { return bank::decode_history(kId, v); },
+          [](const bank::PopularityHistory& history) {
+            return bank::encode_history(kId, history);
+          });
+      break;
     default:
       static_cast<void>(outcome_of([&] {
         const std::string text = bank::decode_text(kId, value);
@@ -75,13 +82,13 @@ void decode_as(char kind, ByteView value) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ByteView raw = std::as_bytes(std::span(data, size));
-  for (const char kind : {'R', 'F', 'T', 'M'}) decode_as(kind, raw);
+  for (const char kind : {'R', 'F', 'T', 'O', 'M'}) decode_as(kind, raw);
   if (size < kEnvelopeBytes) return 0;
   // On the heap and of exactly this size, so that a read beyond it is seen.
   Bytes value(reinterpret_cast<const char*>(data), size);
-  const char kind = std::string_view("RFTM").find(value[kKindOffset]) != std::string_view::npos
+  const char kind = std::string_view("RFTOM").find(value[kKindOffset]) != std::string_view::npos
                         ? value[kKindOffset]
-                        : "RFTM"[static_cast<unsigned char>(value[kKindOffset]) % 4];
+                        : "RFTOM"[static_cast<unsigned char>(value[kKindOffset]) % 5];
   const std::string envelope = {'M', 'M', 'R', 'A', kind, 1, 0, 0};
   std::memcpy(value.data(), envelope.data(), envelope.size());
   const std::uint64_t checksum =

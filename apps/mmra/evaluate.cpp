@@ -17,6 +17,7 @@ struct EvaluateFlags {
   std::string model;
   std::string split = "test";
   int batch_metrics = 0;
+  std::string horizon;
   std::string predictions;  ///< a file; empty: none
 };
 
@@ -66,9 +67,10 @@ void print_deciles(const std::vector<evaluation::Group>& groups) {
 int run_evaluate(const EvaluateFlags& flags, const CommonOptions& common) {
   ConsoleProgress progress(common.quiet);
   const std::stop_token stop = stop_on_interrupt();
-  const pipeline::EvaluationReport report = pipeline::evaluate_model(
-      flags.bank, flags.model, *bank::parse_split(flags.split),
-      static_cast<std::size_t>(flags.batch_metrics), common.threads(), stop, progress);
+  const pipeline::EvaluationReport report =
+      pipeline::evaluate_model(flags.bank, flags.model, *bank::parse_split(flags.split),
+                               static_cast<std::size_t>(flags.batch_metrics), common.threads(),
+                               stop, progress, flags.horizon);
   if (!flags.predictions.empty()) write_predictions(report, flags.predictions);
   const std::vector<evaluation::Group> deciles =
       evaluation::by_prediction_decile(report.predictions, report.targets, report.half_widths);
@@ -112,6 +114,8 @@ int run_evaluate(const EvaluateFlags& flags, const CommonOptions& common) {
 void add_evaluate_command(CLI::App& app, CommonOptions& common) {
   auto flags = std::make_shared<EvaluateFlags>();
   CLI::App* command = app.add_subcommand("evaluate", "Score a model on a split: nMSE, MAE, SRC");
+  command->add_option("--horizon", flags->horizon,
+                      "Labels so long after posting, e.g. 7d [the model's]");
   command->add_option("--bank", flags->bank, "The memory bank (a directory)")->required();
   command->add_option("--model", flags->model, "The model (a directory)")->required();
   command->add_option("--predictions", flags->predictions,

@@ -20,6 +20,7 @@ struct PredictFlags {
   std::string manifest;
   QueryFlags query;
   std::string posted_at;
+  std::string horizon;
   std::vector<std::string> context;
   encoders::Precision precision = encoders::Precision::kAuto;
 };
@@ -28,7 +29,8 @@ struct PredictFlags {
 /// goes on.
 int predict_manifest(const PredictFlags& flags, const CommonOptions& common,
                      const std::stop_token& stop) {
-  pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads(), flags.precision);
+  pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads(), flags.precision,
+                                    std::nullopt, flags.horizon);
   std::int64_t num_failed = 0;
   bank::ManifestOptions options;
   options.columns = engine.bank().info().schema.context_columns;
@@ -73,7 +75,8 @@ int run_predict(const PredictFlags& flags, const CommonOptions& common) {
         "explains)\n");
     return 2;
   }
-  pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads(), flags.precision);
+  pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads(), flags.precision,
+                                    std::nullopt, flags.horizon);
   if (!flags.posted_at.empty()) query.posted_at = to_time("--posted-at", flags.posted_at);
   query.context = pipeline::parse_context(flags.context, engine.bank().info().schema);
   const pipeline::Prediction prediction = engine.predict(query, stop);
@@ -117,6 +120,8 @@ void add_predict_command(CLI::App& app, CommonOptions& common) {
                    "When the clip was, or will be, posted (RFC 3339, or seconds since 1970)")
       ->excludes("--id")
       ->excludes("--manifest");
+  command->add_option("--horizon", flags->horizon,
+                      "Labels of the instances so long after posting, e.g. 7d [the model's]");
   add_common_flags(*command, common);
   add_precision_flag(*command, flags->precision);
   command->footer(

@@ -15,12 +15,14 @@ struct SearchFlags {
   std::string bank;
   QueryFlags query;
   int k = 10;
+  std::string horizon;
   encoders::Precision precision = encoders::Precision::kAuto;
 };
 
 int run_search(const SearchFlags& flags, const CommonOptions& common) {
   const std::stop_token stop = stop_on_interrupt();
-  const pipeline::Query query = to_query(flags.query);
+  pipeline::Query query = to_query(flags.query);
+  if (!flags.horizon.empty()) query.horizon = bank::require_horizon(flags.horizon);
   if (!query.id && query.title.empty() && query.video.empty()) {
     std::fprintf(stderr,
                  "error: give --text, --video or both, or --id (mmra search --help explains)\n");
@@ -39,7 +41,8 @@ int run_search(const SearchFlags& flags, const CommonOptions& common) {
     return 0;
   }
   if (!result.captions.empty()) std::printf("%s\n", describe_captions(result.captions).c_str());
-  const bank::BankSchema schema = bank->info().schema;
+  bank::BankSchema schema = bank->info().schema;
+  if (!flags.horizon.empty()) schema.popularity_horizon = flags.horizon;
   const bool any_captions =
       std::any_of(result.instances.begin(), result.instances.end(),
                   [](const pipeline::Instance& instance) { return !instance.captions.empty(); });
@@ -74,6 +77,8 @@ void add_search_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--bank", flags->bank, "The memory bank (a directory)")->required();
   add_query_flags(*command, flags->query, "--text");
   command->add_option("-k", flags->k, "How many")->capture_default_str()->check(at_least(1));
+  command->add_option("--horizon", flags->horizon,
+                      "Popularities so long after posting, e.g. 7d [the bank's]");
   add_common_flags(*command, common);
   add_precision_flag(*command, flags->precision);
   command->footer("\nExample: mmra search --bank my.bank --text \"cat on a skateboard\" -k 5");

@@ -239,6 +239,8 @@ void add_training_flags(CLI::App& command, TrainFlags& flags) {
                   "similar: the most similar rows; random: rows drawn by chance, as a control")
       ->capture_default_str()
       ->check(CLI::IsMember({"similar", "random"}));
+  command.add_option("--horizon", flags.request.horizon,
+                     "Labels so long after posting, e.g. 7d [the bank's] (docs/time.md)");
   command.add_flag("--drop-near-duplicates", flags.request.rules.drop_near_duplicates,
                    "Neither train on nor retrieve rows that are nearly the same as one of a later "
                    "split (title, or similarity above 0.99)");

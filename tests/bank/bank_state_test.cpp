@@ -111,8 +111,8 @@ TEST(BankSchema, DamageNamesTheBank) {
 
 TEST(BankSchema, ANewerVersionIsUnsupportedBeforeAnythingElseIsRead) {
   expect_error(ErrorKind::kUnsupported,
-               "the memory bank my.bank has format version 2, this program reads up to 1",
-               [] { (void)parse_schema(R"({"format_version":2,"other":true})", "my.bank"); });
+               "the memory bank my.bank has format version 3, this program reads up to 2",
+               [] { (void)parse_schema(R"({"format_version":3,"other":true})", "my.bank"); });
 }
 
 }  // namespace

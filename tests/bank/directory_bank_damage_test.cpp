@@ -191,10 +191,10 @@ TEST_F(DamagedBank, VerifyNamesARecordThatDoesNotFitTheSchema) {
 TEST_F(DamagedBank, ANewerFormatIsRefusedByWhoeverOpensIt) {
   change([](Transaction& transaction) {
     transaction.put(Database::kMeta, "schema",
-                    encode_text("schema", R"({"format_version":2,"other":true})"));
+                    encode_text("schema", R"({"format_version":3,"other":true})"));
   });
   for (const OpenMode mode : {OpenMode::kReadOnly, OpenMode::kReadWrite}) {
-    expect_error(ErrorKind::kUnsupported, path().string() + " has format version 2",
+    expect_error(ErrorKind::kUnsupported, path().string() + " has format version 3",
                  [&] { (void)open(mode); });
   }
 }

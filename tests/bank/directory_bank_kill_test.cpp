@@ -64,7 +64,7 @@ TEST(KilledWriter, LosesNothingThatItAcknowledged) {
   { const auto bank = create_bank(path, small_schema()); }
   RandomValues random(30);
   std::vector<bool> is_there;  // by batch
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < testing::num_kills(20); ++round) {
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);
     const int first = static_cast<int>(is_there.size());
@@ -115,10 +115,71 @@ TEST(KilledWriter, LosesNothingThatItAcknowledged) {
   EXPECT_GT(is_there.size(), 0U) << "the writer never came to write";
 }
 
+/// Counts record 0 once more a step, puts and removes another record, and compacts all the while;
+/// says through `pipe` how many steps are durable.
+[[noreturn]] void count_and_compact(const std::filesystem::path& path, int first, int pipe) {
+  const auto bank = open_bank(path, OpenMode::kReadWrite);
+  for (int step = first;; ++step) {
+    const RecordObservation count{
+        id_of(0), {Timestamp{(std::int64_t{1} << 41) + step}, static_cast<double>(step)}};
+    bank->observe({&count, 1});
+    const StoredRecord stored = record_of(100 + step);
+    bank->put({&stored, 1});
+    (void)bank->remove(std::vector<std::string>{stored.record.id});
+    if (::write(pipe, &step, sizeof step) != sizeof step) ::_exit(3);
+    if (step % 2 == 0) bank->compact();
+  }
+}
+
+TEST(KilledWriter, KeepsEveryCountWhereverACompactionIsKilled) {
+  const TemporaryDirectory directory;
+  const auto path = directory / "bank";
+  {
+    BankSchema schema = small_schema();
+    schema.popularity_horizon = "";
+    const auto bank = create_bank(path, schema);
+    for (int i = 0; i < 4; ++i) {
+      const StoredRecord stored = record_of(i);
+      bank->put({&stored, 1});
+    }
+  }
+  RandomValues random(32);
+  std::size_t num_counts = 0;
+  for (int round = 0; round < testing::num_kills(20); ++round) {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    const pid_t child = testing::start_child([&]() -> int {
+      ::close(ends[0]);
+      count_and_compact(path, static_cast<int>(num_counts), ends[1]);
+    });
+    ::close(ends[1]);
+    std::this_thread::sleep_for(std::chrono::microseconds(random.below(120'000)));
+    ::kill(child, SIGKILL);
+    ASSERT_EQ(testing::wait_for_child(child), 128 + SIGKILL) << "the writer itself failed";
+    std::size_t acknowledged = num_counts;
+    int step = 0;
+    while (::read(ends[0], &step, sizeof step) == sizeof step) {
+      acknowledged = static_cast<std::size_t>(step) + 1;
+    }
+    ::close(ends[0]);
+    const auto bank = open_bank(path, OpenMode::kReadWrite);
+    EXPECT_FALSE(std::filesystem::exists(path / "records.compacting"));
+    const auto history = bank->find_history(id_of(0)).value();
+    ASSERT_GE(history.timed.size(), acknowledged) << "round " << round;
+    ASSERT_LE(history.timed.size(), acknowledged + 1) << "round " << round;
+    num_counts = history.timed.size();
+    for (int i = 1; i < 4; ++i) {
+      EXPECT_TRUE(testing::same(bank->find(id_of(i)).value(), record_of(i).record));
+    }
+    for (const Problem& problem : bank->verify()) ADD_FAILURE() << problem.id << problem.what;
+  }
+  EXPECT_GT(num_counts, 0U) << "the writer never came to write";
+}
+
 // As above while the bank itself is being made.
 TEST(KilledWriter, LeavesAWholeBankOrNone) {
   RandomValues random(31);
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < testing::num_kills(20); ++round) {
     const TemporaryDirectory directory;
     const pid_t child = testing::start_child([&] {
       const auto bank = create_bank(directory / "bank", small_schema());

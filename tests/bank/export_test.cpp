@@ -71,7 +71,7 @@ TEST_F(Export, WritesARecordsWhatAndFeaturesInTheSameOrder) {
   std::vector<float> expected_vectors;
   std::vector<Float16Bits> expected_visual;
   std::vector<Float16Bits> expected_text;
-  for (const auto& [record, features] : stored) {
+  for (const auto& [record, features, history] : stored) {
     const auto append = [](auto& to, const auto& from) {
       to.insert(to.end(), from.begin(), from.end());
     };

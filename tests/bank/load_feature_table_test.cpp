@@ -44,6 +44,12 @@ class DisturbedBank final : public MemoryBank {
   }
   void put(std::span<const StoredRecord> records) override { bank_.put(records); }
   void put_record(const Record& record) override { bank_.put_record(record); }
+  ObserveReport observe(std::span<const RecordObservation> observations) override {
+    return bank_.observe(observations);
+  }
+  [[nodiscard]] std::optional<PopularityHistory> find_history(std::string_view id) const override {
+    return bank_.find_history(id);
+  }
   std::int64_t remove(std::span<const std::string> ids) override { return bank_.remove(ids); }
   void add_context_columns(const std::map<std::string, ColumnType>& columns) override {
     bank_.add_context_columns(columns);

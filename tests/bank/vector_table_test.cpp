@@ -78,6 +78,15 @@ class VectorTableFile : public ::testing::Test {
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(table.retrieval_vectors().data()) % 64, 0U);
   }
 
+  void expect_all_but_vectors(const BankTable& table) const {
+    ASSERT_EQ(table.num_rows(), records_.size());
+    for (std::size_t row = 0; row < records_.size(); ++row) {
+      EXPECT_EQ(table.popularity(row), records_[row].record.popularity);
+      EXPECT_EQ(table.posted_at(row), records_[row].record.posted_at);
+      EXPECT_EQ(table.history(row).timed.size(), row == 1 ? 2U : 0U);
+    }
+  }
+
   TemporaryDirectory directory_;
   std::vector<StoredRecord> records_;
   TableColumns columns_;
@@ -91,6 +100,48 @@ TEST_F(VectorTableFile, IsReadBackAsItWas) {
   EXPECT_EQ(fault_, "");
   expect_all(*table);
   EXPECT_TRUE(verify_vectors(*table));
+}
+
+TEST_F(VectorTableFile, WithCountsHasVersion2AndKeepsThem) {
+  EXPECT_FALSE(has_histories(*make_vector_table(kStamp, columns_, kDim, vectors())));
+  columns_ = {};
+  const PopularityHistory history{std::nullopt, {{{-5}, 1.0}, {{7}, 2.0}}};
+  for (std::size_t row = 0; row < records_.size(); ++row) {
+    columns_.append(records_[row].record, row == 1 ? &history : nullptr);
+  }
+  write();
+  EXPECT_EQ(read_file(file())[8], 2);
+  const auto table = map();
+  ASSERT_NE(table, nullptr) << fault_;
+  expect_all(*table);
+  EXPECT_TRUE(has_histories(*table));
+  EXPECT_TRUE(verify_vectors(*table));
+  EXPECT_EQ(table->history(1).untimed, std::nullopt);
+  EXPECT_THAT(table->history(1).timed, ElementsAreArray(history.timed));
+  EXPECT_EQ(table->label_known_at(1), Timestamp{7});
+  EXPECT_EQ(table->popularity_as_of(1, Timestamp{7}), 1.0);
+  EXPECT_EQ(table->history(3).untimed, 0.0);
+  EXPECT_TRUE(table->history(3).timed.empty());
+  EXPECT_EQ(table->label_known_at(3), std::nullopt);
+
+  const std::string good = read_file(file());
+  for (std::size_t size = 0; size < good.size(); ++size) {
+    overwrite(file(), good.substr(0, size));
+    ASSERT_EQ(map(), nullptr) << size;
+    EXPECT_NE(fault_, "") << size;
+  }
+  std::size_t num_unnoticed = 0;
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    std::string bytes = good;
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x41);
+    overwrite(file(), bytes);
+    const auto changed = map();
+    if (changed == nullptr) continue;
+    expect_all_but_vectors(*changed);
+    ++num_unnoticed;
+  }
+  // Padding, and the vectors, which verify_vectors() compares.
+  EXPECT_LT(num_unnoticed, 700U);
 }
 
 TEST_F(VectorTableFile, IsTheSameInMemory) {
@@ -179,10 +230,10 @@ TEST_F(VectorTableFile, WithZerosForItsEndIsDamaged) {
 TEST_F(VectorTableFile, OfANewerVersionIsMadeAgain) {
   write();
   std::string bytes = read_file(file());
-  bytes[8] = 2;
+  bytes[8] = 3;
   overwrite(file(), bytes);
   EXPECT_EQ(map(), nullptr);
-  EXPECT_EQ(fault_, "it is of version 2");
+  EXPECT_EQ(fault_, "it is of version 3");
   overwrite(file(), std::string(256, 'x'));
   EXPECT_EQ(map(), nullptr);
   EXPECT_EQ(fault_, "it does not begin with MMRAVEC");

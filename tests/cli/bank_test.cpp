@@ -84,6 +84,47 @@ TEST_F(BankCommands, RemoveExportAndIngestAgain) {
   EXPECT_EQ(json::parse(result.out)["added"], 38);
 }
 
+TEST_F(BankCommands, UpdateCompactBackupMergeRepairAndReindex) {
+  write_file_atomically(directory_ / "c.csv",
+                        "id,popularity,observed_at\nv1,500,2024-09-01T00:00:00Z\nnobody,1,5\n");
+  ProgramResult result =
+      run_mmra({"bank", "update", directory_ / "c.csv", "--bank", bank(), "--json"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out)["added"], 1);
+  EXPECT_EQ(json::parse(result.out)["unknown"], 1);
+  EXPECT_THAT(result.err, HasSubstr("line 3: \"nobody\" left out"));
+  const auto popularity_of_v1 = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"search", "--bank", bank(), "--text",
+                                          "a cake", "-k",     "40",   "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    for (const auto& hit : json::parse(run_mmra(arguments).out)) {
+      if (hit["id"] == "v1") return hit["popularity"].get<double>();
+    }
+    return -1.0;
+  };
+  EXPECT_EQ(popularity_of_v1({}), 500.0);
+  EXPECT_EQ(popularity_of_v1({"--as-of", "2024-08-20T00:00:00Z"}), 1.0) << "as it was known then";
+  EXPECT_EQ(popularity_of_v1({"--as-of", "2024-07-05T00:00:00Z", "--horizon", "7d"}), -1.0)
+      << "not known yet";
+  EXPECT_EQ(run_mmra({"bank", "update", directory_ / "c.csv", "--bank", bank(), "--strict"}).status,
+            1);
+
+  EXPECT_EQ(run_mmra({"bank", "remove", "--bank", bank(), "--id", "v2"}).status, 0);
+  EXPECT_EQ(run_mmra({"bank", "compact", "--bank", bank()}).status, 0);
+  const std::string copy = directory_ / "copy";
+  result = run_mmra({"bank", "backup", "--bank", bank(), "--out", copy, "--json"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out)["records"], 39);
+  EXPECT_EQ(run_mmra({"bank", "remove", "--bank", bank(), "--id", "v3"}).status, 0);
+  result = run_mmra({"bank", "merge", copy, "--bank", bank(), "--json"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out)["added"], 1);
+  EXPECT_EQ(json::parse(result.out)["kept"], 38);
+  EXPECT_EQ(run_mmra({"bank", "verify", "--repair", "--bank", bank()}).status, 0);
+  EXPECT_EQ(run_mmra({"bank", "reindex", "--bank", bank()}).status, 0);
+  EXPECT_EQ(run_mmra({"bank", "verify", "--bank", bank()}).status, 0);
+}
+
 TEST_F(BankCommands, VerifyFindsADamagedDerivedFile) {
   EXPECT_EQ(run_mmra({"bank", "verify", "--bank", bank()}).status, 0);
   const auto vectors = directory_ / "bank/derived/vectors.bin";

@@ -25,6 +25,20 @@ TEST(Timestamp, RefusesWhatIsNeither) {
   }
 }
 
+TEST(Duration, IsANumberAndAUnit) {
+  constexpr std::int64_t kDay = 86'400'000;
+  EXPECT_EQ(parse_duration("7d")->ms, 7 * kDay);
+  EXPECT_EQ(parse_duration("7 days")->ms, 7 * kDay);
+  EXPECT_EQ(parse_duration("1 week")->ms, 7 * kDay);
+  EXPECT_EQ(parse_duration("24h")->ms, kDay);
+  EXPECT_EQ(parse_duration("90min")->ms, 5'400'000);
+  EXPECT_EQ(parse_duration("1s")->ms, 1000);
+  for (const char* text : {"", "d", "7", "0d", "-1d", "7m", "1.5d", "7dd", "7 d ", "7ds", "final",
+                           "99999999999999999999d", "99999 weeks"}) {
+    EXPECT_FALSE(parse_duration(text)) << text;
+  }
+}
+
 TEST(Timestamp, WritesWhatItReads) {
   for (const char* text : {"1969-12-31T23:59:59Z", "2024-07-14T09:30:00Z",
                            "2024-07-14T09:30:00.007Z", "2000-02-29T23:00:01Z"}) {

@@ -167,6 +167,28 @@ TEST_F(Predict, PartsAreThoseThatTheQueryHas) {
   EXPECT_THAT(names(predict(by_title("?!"))), IsEmpty());
 }
 
+TEST_F(Predict, AFramesEffectIsWhatIsLostWithoutItsToken) {
+  Query query = by_title("red boat");
+  query.video = *directory_ / "bright.mp4";
+  const EncodedQuery encoded = engine_->encode(std::span(&query, 1), {}).front();
+  ASSERT_EQ(encoded.features.visual_tokens.num_tokens, 3);
+  const Prediction prediction = engine_->predict(encoded, {});
+  ASSERT_THAT(prediction.frame_effects_log2, SizeIs(3));
+  const auto dim = static_cast<std::ptrdiff_t>(encoded.features.visual_tokens.dim);
+  for (std::ptrdiff_t frame = 0; frame < 3; ++frame) {
+    EncodedQuery without = encoded;
+    auto& tokens = without.features.visual_tokens;
+    tokens.values.erase(tokens.values.begin() + frame * dim,
+                        tokens.values.begin() + (frame + 1) * dim);
+    --tokens.num_tokens;
+    EXPECT_NEAR(prediction.frame_effects_log2.at(static_cast<std::size_t>(frame)),
+                prediction.log2_popularity - engine_->predict(without, {}).log2_popularity, 1e-5)
+        << frame;
+  }
+  EXPECT_THAT(prediction.frame_effects_log2, ::testing::Contains(Ne(0.0)));
+  EXPECT_THAT(predict(by_title("red boat")).frame_effects_log2, IsEmpty());
+}
+
 TEST_F(Predict, RetrievalsPartIsWhatIsLostWithoutAnyInstance) {
   const Query query = by_title("red boat");
   const Prediction prediction = predict(query);

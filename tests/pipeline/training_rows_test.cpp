@@ -57,6 +57,30 @@ TEST_F(TrainingRows, HaveTheBanksSplitsUnlessTimesDecide) {
   EXPECT_TRUE(loaded.table->popularity(*table->row_of("y")).has_value());
 }
 
+TEST_F(TrainingRows, TakeNoPartWhereTheirLabelWasNotKnownInTime) {
+  std::string manifest = "id,title,popularity,posted_at\n";
+  for (int i = 0; i < 10; ++i) {  // one a day
+    manifest += std::string(1, static_cast<char>('a' + i)) + ",title " + std::to_string(i) + "," +
+                std::to_string(i) + "," + std::to_string(86'400 * (i + 1)) + "\n";
+  }
+  (void)ingest_text(directory_.path(), manifest);
+  SilentProgress silent;
+  const LoadedBank loaded = load_bank(directory_ / "bank", silent, {}, parse_duration("36h"));
+  RowRules rules;
+  rules.protocol = Protocol::kChronological;
+  const auto table = apply_rules(loaded, rules, 1, {});
+  EXPECT_THAT(ids(*table, Split::kTrain), ElementsAre("a", "b", "c", "d", "e", "f", "g"))
+      << "that of h was known half a day after validation began";
+  EXPECT_THAT(ids(*table, Split::kTest), ElementsAre("j"));
+  const training::Examples examples =
+      retrieve_for_rows(*table, labelled_rows(*table, Split::kTrain), 10, rules, 1, {});
+  for (std::size_t i = 0; i < examples.instances.rows.size(); ++i) {
+    const std::int32_t found = examples.instances.rows[i];
+    if (found < 0) continue;
+    EXPECT_LE(found, examples.rows[i / 10] - 2) << "36 hours after it was posted";
+  }
+}
+
 TEST_F(TrainingRows, WithoutNearDuplicatesLackThoseOfALaterSplit) {
   const LoadedBank loaded = ingest_and_load(
       "id,title,popularity,split\n"

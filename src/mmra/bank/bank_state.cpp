@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kFormatVersion = 1;
+constexpr int kFormatVersion = kFormatVersionWithHistories;
 
 [[noreturn]] void damaged(const std::string& what, const std::string& bank) {
   throw Error(ErrorKind::kCorruptData,

@@ -7,6 +7,9 @@
 
 namespace mmra::bank {
 
+/// A bank has this format version from the first count with a time on; 1 before.
+inline constexpr int kFormatVersionWithHistories = 2;
+
 /// What a bank knows of itself beside its schema; written with every commit.
 struct BankState {
   std::uint64_t generation = 0;  ///< counts commits

@@ -1,18 +1,20 @@
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cmath>
-#include <cstring>
+#include <algorithm>
 #include <mutex>
-#include <random>
+#include <numeric>
 #include <utility>
 
+#include "mmra/bank/bank_files.h"
 #include "mmra/bank/bank_state.h"
 #include "mmra/bank/context_typer.h"
+#include "mmra/bank/editor.h"
+#include "mmra/bank/label_table.h"
 #include "mmra/bank/lmdb_environment.h"
 #include "mmra/bank/memory_bank.h"
+#include "mmra/bank/record_checks.h"
+#include "mmra/bank/snapshot.h"
 #include "mmra/bank/text_checks.h"
 #include "mmra/bank/vector_table.h"
+#include "mmra/bank/verifier.h"
 #include "mmra/bank/writer_lock.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
@@ -22,392 +24,28 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kSchemaKey = "schema";
-constexpr std::string_view kStateKey = "state";
+constexpr int kOpenAttempts = 3;
 
-fs::path records_directory(const fs::path& bank) { return bank / "records"; }
-fs::path vectors_file(const fs::path& bank) { return bank / "derived" / "vectors.bin"; }
-
-std::uint64_t random_id() {
-  std::random_device device;
-  return (std::uint64_t{device()} << 32) | device();
-}
-
-std::int64_t disk_bytes_of(const fs::path& directory) {
-  std::int64_t bytes = 0;
+/// From when on there is a bank.
+void give_name(const fs::path& bank) {
   std::error_code code;
-  for (fs::recursive_directory_iterator at(directory, code), end; !code && at != end;
-       at.increment(code)) {
-    std::error_code ignored;
-    if (at->is_regular_file(ignored)) {
-      const auto size = at->file_size(ignored);
-      if (!ignored) bytes += static_cast<std::int64_t>(size);
-    }
-  }
-  return bytes;
+  fs::rename(unfinished_directory(bank), records_directory(bank), code);
+  if (code) throw system_error("create the memory bank in", bank.string(), code.value());
+  sync_directory(bank);
 }
-
-[[noreturn]] void misfit(const std::string& id, const std::string& what) {
-  throw Error(ErrorKind::kInvalidInput,
-              "the record " + in_quotes(id) + " does not fit the bank: " + what);
-}
-
-bool has_infinity_or_nan(const std::vector<Float16Bits>& values) {
-  constexpr Float16Bits kExponent = 0x7C00;
-  for (const Float16Bits value : values) {
-    if ((value & kExponent) == kExponent) return true;
-  }
-  return false;
-}
-
-void check_tokens(const std::string& id, const std::string& modality, const HalfTokenMatrix& tokens,
-                  int schema_dim) {
-  const bool absent = tokens.num_tokens == 0 && tokens.dim == 0;
-  if (!absent && tokens.dim != schema_dim) {
-    misfit(id, modality + " tokens of dimension " + std::to_string(tokens.dim) + ", expected " +
-                   std::to_string(schema_dim));
-  }
-  const auto expected = static_cast<std::int64_t>(tokens.num_tokens) * tokens.dim;
-  if (tokens.num_tokens < 0 || static_cast<std::int64_t>(tokens.values.size()) != expected) {
-    misfit(id, std::to_string(tokens.values.size()) + " values of " + modality +
-                   " tokens, expected " + std::to_string(tokens.num_tokens) + " x " +
-                   std::to_string(tokens.dim));
-  }
-  if (has_infinity_or_nan(tokens.values)) {
-    misfit(id, "a " + modality + " token holds infinity or NaN (beyond float16's 65504?)");
-  }
-}
-
-void check_features(const std::string& id, const Features& features, const BankSchema& schema) {
-  check_tokens(id, "visual", features.visual_tokens, schema.visual_dim);
-  check_tokens(id, "text", features.text_tokens, schema.text_dim);
-  if (features.retrieval_vector.size() != static_cast<std::size_t>(schema.retrieval_dim)) {
-    misfit(id, "a retrieval vector of dimension " +
-                   std::to_string(features.retrieval_vector.size()) + ", expected " +
-                   std::to_string(schema.retrieval_dim));
-  }
-  for (const float value : features.retrieval_vector) {
-    if (!std::isfinite(value)) misfit(id, "its retrieval vector holds infinity or NaN");
-  }
-}
-
-void check_record(const Record& record, const BankSchema& schema) {
-  if (const auto fault = fault_of_id(record.id)) throw Error(ErrorKind::kInvalidInput, *fault);
-  if (record.popularity && (!std::isfinite(*record.popularity) || *record.popularity < 0.0)) {
-    misfit(record.id, "the popularity " + std::to_string(*record.popularity) +
-                          ", expected a number of 0 or more");
-  }
-  for (const auto& [name, value] : record.context) {
-    const auto column = schema.context_columns.find(name);
-    if (column == schema.context_columns.end()) {
-      misfit(record.id, "it has no context column " + in_quotes(name));
-    }
-    const auto* number = std::get_if<double>(&value);
-    const ColumnType type = number != nullptr ? ColumnType::kNumber : ColumnType::kCategory;
-    if (type != column->second) {
-      misfit(record.id, "the context column " + in_quotes(name) + " holds a " +
-                            std::string(name_of(type)) + ", expected a " +
-                            std::string(name_of(column->second)));
-    }
-    if (number != nullptr && !std::isfinite(*number)) {
-      misfit(record.id, "the context column " + in_quotes(name) + " holds infinity or NaN");
-    }
-  }
-}
-
-void check_schema(const BankSchema& schema) {
-  if (schema.visual_dim < 0 || schema.text_dim < 0 || schema.retrieval_dim < 0 ||
-      schema.num_frames < 1) {
-    throw Error(ErrorKind::kInvalidInput,
-                "a memory bank needs dimensions of 0 or more and at least one frame");
-  }
-}
-
-/// What of a bank one transaction sees.
-class Snapshot {
- public:
-  Snapshot(const Environment& environment, const fs::path& bank, Transaction::Kind kind)
-      : transaction_(environment, kind), bank_(bank.string()) {}
-
-  [[nodiscard]] BankSchema schema() const { return parse_schema(text(kSchemaKey), bank_); }
-  [[nodiscard]] BankState state() const { return parse_state(text(kStateKey), bank_); }
-  void set_schema(const BankSchema& schema) {
-    transaction_.put(Database::kMeta, kSchemaKey, encode_text(kSchemaKey, to_json_text(schema)));
-  }
-  /// A new generation: commits everything.
-  void commit(BankState state) {
-    ++state.generation;
-    state.commit_id = random_id();
-    transaction_.put(Database::kMeta, kStateKey, encode_text(kStateKey, to_json_text(state)));
-    transaction_.commit();
-  }
-
-  [[nodiscard]] std::optional<Record> find(std::string_view id) const {
-    const auto value = transaction_.get(Database::kRecords, id);
-    if (!value) return std::nullopt;
-    return decode_record(id, *value);
-  }
-  [[nodiscard]] ByteView features_value(std::string_view id) const {
-    const auto value = transaction_.get(Database::kFeatures, id);
-    if (!value) {
-      throw Error(ErrorKind::kCorruptData, "the record " + in_quotes(id) +
-                                               " has no features in the bank " + bank_ +
-                                               "; remove it and ingest it again");
-    }
-    return *value;
-  }
-  [[nodiscard]] Transaction& transaction() { return transaction_; }
-  [[nodiscard]] const Transaction& transaction() const { return transaction_; }
-
- private:
-  [[nodiscard]] std::string text(std::string_view key) const {
-    const auto value = transaction_.get(Database::kMeta, key);
-    if (!value) {
-      throw Error(ErrorKind::kCorruptData, "the memory bank " + bank_ + " is damaged: it has no " +
-                                               std::string(key) + "; restore it from a backup");
-    }
-    return decode_text(key, *value);
-  }
-
-  Transaction transaction_;
-  std::string bank_;
-};
-
-/// Changes records inside one write transaction and keeps the counts right.
-class Editor {
- public:
-  explicit Editor(Snapshot& snapshot) : snapshot_(snapshot), state_(snapshot.state()) {}
-
-  void put(const StoredRecord& stored) {
-    const std::string& id = stored.record.id;
-    count_out(id);
-    count_out_features(id);
-    put_value(Database::kRecords, id, encode_record(stored.record));
-    put_value(Database::kFeatures, id, encode_features(id, stored.features));
-    if (stored.record.thumbnails.empty()) {
-      snapshot_.transaction().remove(Database::kThumbnails, id);
-    } else {
-      put_value(Database::kThumbnails, id, encode_thumbnails(id, stored.record.thumbnails));
-    }
-    state_.count(stored.record, +1);
-    state_.count_tokens(stored.features.visual_tokens.num_tokens,
-                        stored.features.text_tokens.num_tokens, +1);
-  }
-
-  void put_record(const Record& record) {
-    count_out(record.id);
-    put_value(Database::kRecords, record.id, encode_record(record));
-    state_.count(record, +1);
-  }
-
-  bool remove(const std::string& id) {
-    count_out(id);
-    count_out_features(id);
-    const bool there = snapshot_.transaction().remove(Database::kRecords, id);
-    const bool had_features = snapshot_.transaction().remove(Database::kFeatures, id);
-    const bool had_thumbnails = snapshot_.transaction().remove(Database::kThumbnails, id);
-    return there || had_features || had_thumbnails;
-  }
-
-  void commit() {
-    if (must_recount_) recount();
-    snapshot_.commit(state_);
-  }
-
- private:
-  void put_value(Database database, const std::string& id, const Bytes& value) {
-    snapshot_.transaction().put(database, id, value);
-  }
-
-  /// A damaged value can be replaced and removed like any other; nobody knows what it counted for.
-  template <typename Action>
-  void tolerating_damage(const Action& action) {
-    try {
-      action();
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kCorruptData) throw;
-      must_recount_ = true;
-    }
-  }
-
-  void count_out(const std::string& id) {
-    tolerating_damage([&] {
-      if (const auto old = snapshot_.find(id)) state_.count(*old, -1);
-    });
-  }
-  void count_out_features(const std::string& id) {
-    tolerating_damage([&] {
-      if (const auto old = snapshot_.transaction().get(Database::kFeatures, id)) {
-        const FeaturesHeader header = read_features_header(id, *old, /*check=*/true);
-        state_.count_tokens(header.visual_tokens, header.text_tokens, -1);
-      }
-    });
-  }
-
-  void recount() {
-    BankState counted;
-    counted.generation = state_.generation;
-    const Transaction& transaction = snapshot_.transaction();
-    transaction.for_each(Database::kRecords, [&](std::string_view id, ByteView value) {
-      tolerating_damage([&] { counted.count(decode_record(id, value), +1); });
-      return true;
-    });
-    transaction.for_each(Database::kFeatures, [&](std::string_view id, ByteView value) {
-      tolerating_damage([&] {
-        const FeaturesHeader header = read_features_header(id, value, /*check=*/true);
-        counted.count_tokens(header.visual_tokens, header.text_tokens, +1);
-      });
-      return true;
-    });
-    state_ = counted;
-  }
-
-  Snapshot& snapshot_;
-  BankState state_;
-  bool must_recount_ = false;
-};
-
-/// Looks at everything and lists what is wrong.
-class Verifier {
- public:
-  Verifier(const Snapshot& snapshot, const fs::path& bank) : snapshot_(snapshot), bank_(bank) {}
-
-  std::vector<Problem> run() {
-    guarded("", [&] { schema_ = snapshot_.schema(); });
-    guarded("", [&] { state_ = snapshot_.state(); });
-    if (!problems_.empty()) return std::move(problems_);
-    open_derived_file();
-    check_records();
-    check_others(Database::kFeatures, "features",
-                 [&](std::string_view id, ByteView value) { check_features_value(id, value); });
-    check_others(Database::kThumbnails, "thumbnails", [&](std::string_view id, ByteView value) {
-      static_cast<void>(decode_thumbnails(id, value));
-    });
-    if (problems_.empty() && !counted_.same_counts(state_)) {
-      report("", "its counts of labels, videos, times, splits or tokens do not match the records");
-    }
-    compare_num_rows();
-    return std::move(problems_);
-  }
-
- private:
-  void report(std::string_view id, const std::string& what) {
-    problems_.push_back({std::string(id), what});
-  }
-
-  template <typename Action>
-  void guarded(std::string_view id, const Action& action) {
-    try {
-      action();
-    } catch (const Error& error) {
-      report(id, error.what());
-    }
-  }
-
-  void open_derived_file() {
-    guarded("", [&] {
-      std::string fault;
-      derived_ = map_vector_file(vectors_file(bank_), {state_.generation, state_.commit_id}, fault);
-      if (derived_ != nullptr && derived_->retrieval_dim() != schema_.retrieval_dim) {
-        fault = "it has vectors of dimension " + std::to_string(derived_->retrieval_dim()) +
-                ", expected " + std::to_string(schema_.retrieval_dim);
-      } else if (derived_ != nullptr && !verify_vectors(*derived_)) {
-        fault = "the checksum of its vectors does not match";
-      }
-      if (!fault.empty()) {
-        derived_ = nullptr;
-        report("", vectors_file(bank_).string() + " is damaged: " + fault +
-                       "; delete it, it will be made again");
-      }
-    });
-  }
-
-  void check_records() {
-    guarded("", [&] {
-      snapshot_.transaction().for_each(Database::kRecords,
-                                       [&](std::string_view id, ByteView value) {
-                                         guarded(id, [&] { check_record_value(id, value); });
-                                         ++num_records_;
-                                         return true;
-                                       });
-    });
-  }
-
-  void check_record_value(std::string_view id, ByteView value) {
-    const Record record = decode_record(id, value);
-    check_record(record, schema_);
-    counted_.count(record, +1);
-    if (!snapshot_.transaction().get(Database::kFeatures, id)) {
-      report(id, "the record has no features");
-    }
-    compare_with_derived(record);
-  }
-
-  void compare_with_derived(const Record& record) {
-    if (derived_ == nullptr) return;
-    const auto row = derived_->row_of(record.id);
-    if (!row || derived_->popularity(*row) != record.popularity ||
-        derived_->posted_at(*row) != record.posted_at || derived_->split(*row) != record.split) {
-      report(record.id, "the derived file differs from the record; delete " +
-                            vectors_file(bank_).string() + ", it will be made again");
-    }
-  }
-
-  void check_features_value(std::string_view id, ByteView value) {
-    const Features features = decode_features(id, value);
-    check_features(std::string(id), features, schema_);
-    counted_.count_tokens(features.visual_tokens.num_tokens, features.text_tokens.num_tokens, +1);
-    if (derived_ == nullptr) return;
-    const auto row = derived_->row_of(id);
-    const auto dim = features.retrieval_vector.size();
-    if (row && dim > 0 &&
-        std::memcmp(features.retrieval_vector.data(),
-                    derived_->retrieval_vectors().subspan(*row * dim, dim).data(),
-                    dim * sizeof(float)) != 0) {
-      report(id, "the derived file differs from the features; delete " +
-                     vectors_file(bank_).string() + ", it will be made again");
-    }
-  }
-
-  template <typename Check>
-  void check_others(Database database, const std::string& what, const Check& check) {
-    guarded("", [&] {
-      snapshot_.transaction().for_each(database, [&](std::string_view id, ByteView value) {
-        if (!snapshot_.transaction().get(Database::kRecords, id)) {
-          report(id, "there are " + what + " but no record; remove the id and ingest it again");
-        }
-        guarded(id, [&] { check(id, value); });
-        return true;
-      });
-    });
-  }
-
-  void compare_num_rows() {
-    if (derived_ != nullptr && derived_->num_rows() != num_records_) {
-      report("", "the derived file has " + std::to_string(derived_->num_rows()) +
-                     " rows, the bank has " + std::to_string(num_records_) + " records");
-    }
-  }
-
-  const Snapshot& snapshot_;
-  fs::path bank_;
-  std::vector<Problem> problems_;
-  BankSchema schema_;
-  BankState state_;
-  BankState counted_;
-  std::size_t num_records_ = 0;
-  std::shared_ptr<const BankTable> derived_;
-};
 
 class DirectoryBank final : public MemoryBank {
  public:
   DirectoryBank(const fs::path& directory, std::unique_ptr<WriterLock> lock)
-      : directory_(directory), lock_(std::move(lock)), shared_(records_directory(directory)) {
-    if (lock_ != nullptr && !shared_.get().writable()) {
-      throw Error(ErrorKind::kIo, "cannot write to the memory bank " + directory_.string() +
-                                      ": no permission, or a read-only file system");
+      : directory_(directory), lock_(std::move(lock)), shared_(open_environment()) {
+    if (lock_ != nullptr) {
+      if (!shared_->get().writable()) {
+        throw Error(ErrorKind::kIo, "cannot write to the memory bank " + directory_.string() +
+                                        ": no permission, or a read-only file system");
+      }
+      shared_->get().check_pages(PageCheck::kForChanging);
+      remove_leftovers(directory_);
     }
-    if (lock_ != nullptr) shared_.get().check_pages(PageCheck::kForChanging);
     static_cast<void>(snapshot().schema());  // a newer or damaged bank is refused here
   }
 
@@ -462,18 +100,26 @@ class DirectoryBank final : public MemoryBank {
 
   void put(std::span<const StoredRecord> records) override {
     if (records.empty()) return;
+    const std::scoped_lock writing(write_mutex_);
+    const bool has_counts = std::any_of(records.begin(), records.end(), [](const auto& stored) {
+      return stored.history && !stored.history->timed.empty();
+    });
+    if (has_counts) create_histories();
     Snapshot seen = writable_snapshot();
     const BankSchema schema = seen.schema();
     Editor editor(seen);
     for (const StoredRecord& stored : records) {
       check_record(stored.record, schema);
       check_features(stored.record.id, stored.features, schema);
+      if (stored.history) check_history(stored.record.id, *stored.history);
       editor.put(stored);
     }
+    if (has_counts) raise_version(seen);
     editor.commit();
   }
 
   void put_record(const Record& record) override {
+    const std::scoped_lock writing(write_mutex_);
     Snapshot seen = writable_snapshot();
     check_record(record, seen.schema());
     if (!seen.transaction().get(Database::kRecords, record.id)) {
@@ -486,7 +132,48 @@ class DirectoryBank final : public MemoryBank {
     editor.commit();
   }
 
+  ObserveReport observe(std::span<const RecordObservation> observations) override {
+    ObserveReport report;
+    for (const RecordObservation& each : observations) {
+      check_history(each.id, {std::nullopt, {each.observation}});
+    }
+    if (observations.empty()) return report;
+    const std::scoped_lock writing(write_mutex_);
+    create_histories();
+    Snapshot seen = writable_snapshot();
+    Editor editor(seen);
+    // Record by record, in the order of the file they are in.
+    std::vector<std::size_t> order(observations.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return observations[a].id < observations[b].id;
+    });
+    for (std::size_t begin = 0; begin < order.size();) {
+      const std::string& id = observations[order[begin]].id;
+      std::size_t end = begin;
+      while (end < order.size() && observations[order[end]].id == id) ++end;
+      observe_record(seen, editor, observations, std::span(order).subspan(begin, end - begin),
+                     report);
+      begin = end;
+    }
+    std::sort(report.unknown.begin(), report.unknown.end());
+    std::sort(report.early.begin(), report.early.end());
+    if (report.num_added == 0) return report;
+    raise_version(seen);
+    editor.commit();
+    return report;
+  }
+
+  [[nodiscard]] std::optional<PopularityHistory> find_history(std::string_view id) const override {
+    const Snapshot seen = snapshot();
+    if (auto history = seen.find_history(id)) return history;
+    const auto record = seen.find(id);
+    if (!record) return std::nullopt;
+    return PopularityHistory{record->popularity, {}};
+  }
+
   std::int64_t remove(std::span<const std::string> ids) override {
+    const std::scoped_lock writing(write_mutex_);
     Snapshot seen = writable_snapshot();
     Editor editor(seen);
     std::int64_t num_removed = 0;
@@ -496,6 +183,7 @@ class DirectoryBank final : public MemoryBank {
   }
 
   void add_context_columns(const std::map<std::string, ColumnType>& columns) override {
+    const std::scoped_lock writing(write_mutex_);
     Snapshot seen = writable_snapshot();
     BankSchema schema = seen.schema();
     bool changed = false;
@@ -522,6 +210,9 @@ class DirectoryBank final : public MemoryBank {
     if (table_ == nullptr || table_stamp_ != stamp) {
       table_ = nullptr;  // its memory goes before the new one's comes
       table_ = map_or_make_table(seen, stamp);
+      if (const auto horizon = horizon_of(seen.schema().popularity_horizon)) {
+        table_ = with_horizon(std::move(table_), *horizon);
+      }
       table_stamp_ = stamp;
     }
     return table_;
@@ -529,25 +220,167 @@ class DirectoryBank final : public MemoryBank {
 
   [[nodiscard]] std::vector<Problem> verify() const override {
     try {
-      shared_.get().check_pages(PageCheck::kForChanging);
+      environment()->get().check_pages(PageCheck::kForChanging);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kCorruptData) throw;
       return {{"", error.what()}};  // nothing behind such pages can be looked at
     }
     const Snapshot seen = snapshot();
-    return Verifier(seen, directory_).run();
+    return find_problems(seen, directory_);
+  }
+
+  std::vector<Repair> repair() override {
+    const std::scoped_lock writing(write_mutex_);
+    require_writable();
+    environment()->get().check_pages(PageCheck::kForChanging);
+    std::vector<Repair> repairs;
+    {
+      Snapshot seen = writable_snapshot();
+      repairs = repair_records(seen);
+    }
+    for (const Problem& problem : find_problems(snapshot(), directory_)) {
+      if (problem.what.find(vectors_file(directory_).string()) == std::string::npos) continue;
+      repairs.push_back({problem.id, problem.what, "the derived file was made anew"});
+    }
+    rebuild_derived_files();
+    return repairs;
+  }
+
+  void compact() override {
+    const std::scoped_lock writing(write_mutex_);
+    require_writable();
+    const fs::path records = records_directory(directory_);
+    const fs::path fresh = compacting_directory(directory_);
+    try {
+      copy_records(snapshot().transaction(), fresh);
+      exchange_directories(records, fresh);
+    } catch (...) {
+      std::error_code ignored;  // it is why we are here that counts; the next writer tries again
+      fs::remove_all(fresh, ignored);
+      throw;
+    }
+    sync_directory(directory_);
+    {
+      const std::scoped_lock lock(environment_mutex_);
+      shared_ = open_environment();
+    }
+    remove_leftovers(directory_);  // the old one
+    sync_directory(directory_);
+    // A derived file of an earlier commit may still hold what was removed since.
+    rebuild_derived_files();
+  }
+
+  void backup(const fs::path& directory) const override {
+    require_free_directory(directory);
+    make_directories(directory);
+    const WriterLock lock(directory);
+    if (bank_exists(directory)) {
+      throw Error(ErrorKind::kInvalidInput,
+                  directory.string() + " holds a memory bank; name another directory");
+    }
+    std::error_code code;
+    fs::copy(encoders_directory(directory_), encoders_directory(directory),
+             fs::copy_options::recursive | fs::copy_options::overwrite_existing, code);
+    if (code && code != std::errc::no_such_file_or_directory) {
+      throw system_error("copy the encoders to", directory.string(), code.value());
+    }
+    copy_records(snapshot().transaction(), unfinished_directory(directory));
+    give_name(directory);
+  }
+
+  void rebuild_derived_files() override {
+    std::error_code code;
+    for (const auto& entry : fs::directory_iterator(derived_directory(directory_), code)) {
+      std::error_code ignored;
+      fs::remove_all(entry.path(), ignored);
+    }
+    {
+      const std::scoped_lock lock(table_mutex_);
+      table_ = nullptr;
+    }
+    (void)table();
   }
 
  private:
+  /// Removes nothing of somebody else's: only what a killed backup left is written over.
+  static void require_free_directory(const fs::path& directory) {
+    std::error_code code;
+    for (const auto& entry : fs::directory_iterator(directory, code)) {
+      const std::string name = entry.path().filename().string();
+      if (name == "encoders" || name == "records.unfinished" || name == "writer.lock") continue;
+      throw Error(ErrorKind::kInvalidInput,
+                  directory.string() + " holds other things (" + name + "); name a new directory");
+    }
+  }
+
+  void create_histories() {
+    require_writable();
+    environment()->get().create_database(Database::kHistories);
+  }
+
+  /// A program that knows no histories would leave those of what it removes.
+  static void raise_version(Snapshot& seen) {
+    BankSchema schema = seen.schema();
+    if (schema.format_version >= kFormatVersionWithHistories) return;
+    schema.format_version = kFormatVersionWithHistories;
+    seen.set_schema(schema);
+  }
+
+  /// The counts of one record, `which` of `observations`.
+  static void observe_record(Snapshot& seen, Editor& editor,
+                             std::span<const RecordObservation> observations,
+                             std::span<const std::size_t> which, ObserveReport& report) {
+    const auto record = seen.find(observations[which.front()].id);
+    if (!record) {
+      report.unknown.insert(report.unknown.end(), which.begin(), which.end());
+      return;
+    }
+    std::vector<Observation> added;
+    for (const std::size_t i : which) {
+      const Observation& observation = observations[i].observation;
+      if (record->posted_at && observation.observed_at < *record->posted_at) {
+        report.early.push_back(i);
+      } else {
+        added.push_back(observation);
+      }
+    }
+    const auto num_added = static_cast<std::int64_t>(added.size());
+    (editor.observe(*record, added) ? report.num_added : report.num_unchanged) += num_added;
+  }
+
+  /// The bank's environment as it is now: compaction puts another one in its place. Nobody else's
+  /// compaction does while this is the writer.
+  [[nodiscard]] std::shared_ptr<const SharedEnvironment> environment() const {
+    const std::scoped_lock lock(environment_mutex_);
+    const bool may_change = lock_ == nullptr;
+    if (may_change && !shared_->is_in(records_directory(directory_))) shared_ = open_environment();
+    return shared_;
+  }
+
+  [[nodiscard]] std::shared_ptr<const SharedEnvironment> open_environment() const {
+    for (int attempt = 1;; ++attempt) {
+      try {
+        return std::make_shared<const SharedEnvironment>(records_directory(directory_));
+      } catch (const Error& error) {
+        // A directory that has just been exchanged for another one is emptied.
+        if (error.kind() != ErrorKind::kNotFound || attempt == kOpenAttempts) throw;
+      }
+    }
+  }
+
   [[nodiscard]] Snapshot snapshot() const {
-    return {shared_.get(), directory_, Transaction::Kind::kRead};
+    const auto shared = environment();
+    return {shared->get(), directory_, Transaction::Kind::kRead, shared};
+  }
+  void require_writable() const {
+    if (lock_ != nullptr) return;
+    throw Error(ErrorKind::kInternal,
+                "the memory bank " + directory_.string() + " was opened for reading only");
   }
   [[nodiscard]] Snapshot writable_snapshot() const {
-    if (lock_ == nullptr) {
-      throw Error(ErrorKind::kInternal,
-                  "the memory bank " + directory_.string() + " was opened for reading only");
-    }
-    return {shared_.get(), directory_, Transaction::Kind::kWrite};
+    require_writable();
+    const auto shared = environment();
+    return {shared->get(), directory_, Transaction::Kind::kWrite, shared};
   }
 
   [[nodiscard]] std::shared_ptr<const BankTable> map_or_make_table(const Snapshot& seen,
@@ -558,7 +391,8 @@ class DirectoryBank final : public MemoryBank {
 
     TableColumns columns;
     seen.transaction().for_each(Database::kRecords, [&](std::string_view id, ByteView value) {
-      columns.append(decode_record(id, value));
+      const auto history = seen.find_history(id);
+      columns.append(decode_record(id, value), history ? &*history : nullptr);
       return true;
     });
     const ForEachVector vectors = [&](const std::function<void(ByteView)>& visit) {
@@ -592,23 +426,18 @@ class DirectoryBank final : public MemoryBank {
 
   fs::path directory_;
   std::unique_ptr<WriterLock> lock_;
-  SharedEnvironment shared_;
+  std::mutex write_mutex_;  ///< held by whoever changes records, so that compaction waits for them
+  mutable std::mutex environment_mutex_;
+  mutable std::shared_ptr<const SharedEnvironment> shared_;
   mutable std::mutex table_mutex_;
   mutable std::shared_ptr<const BankTable> table_;
   mutable CommitStamp table_stamp_;
 };
 
-void sync_directory(const fs::path& directory) {
-  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) throw system_error("open", directory.string(), errno);
-  ::fsync(descriptor);
-  ::close(descriptor);
-}
-
 /// An environment with a schema and no records, complete before it gets its name: a bank either is
 /// there or is not.
 void make_records(const fs::path& bank, const BankSchema& schema) {
-  const fs::path unfinished = bank / "records.unfinished";
+  const fs::path unfinished = unfinished_directory(bank);
   std::error_code code;
   fs::remove_all(unfinished, code);  // of one that was killed
   make_directories(unfinished);
@@ -619,12 +448,22 @@ void make_records(const fs::path& bank, const BankSchema& schema) {
     fresh.commit(BankState{});
   }
   sync_directory(unfinished);
-  fs::rename(unfinished, records_directory(bank), code);
-  if (code) throw system_error("create the memory bank in", bank.string(), code.value());
-  sync_directory(bank);
+  give_name(bank);
 }
 
 }  // namespace
+
+std::vector<Repair> MemoryBank::repair() {
+  throw Error(ErrorKind::kUnsupported, "a memory bank of this kind repairs itself");
+}
+void MemoryBank::compact() {
+  throw Error(ErrorKind::kUnsupported, "a memory bank of this kind compacts itself");
+}
+void MemoryBank::backup(const fs::path& directory) const {
+  throw Error(ErrorKind::kUnsupported, "a memory bank of this kind cannot be copied to " +
+                                           directory.string() + "; use its own tools");
+}
+void MemoryBank::rebuild_derived_files() {}
 
 bool bank_exists(const fs::path& directory) {
   std::error_code ignored;

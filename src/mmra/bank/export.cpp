@@ -145,6 +145,33 @@ class FeatureWriter {
   std::vector<std::int64_t> text_offsets_{0};
 };
 
+/// Counts with times; without any there is no such file.
+class CountWriter {
+ public:
+  explicit CountWriter(fs::path file) : file_(std::move(file)) {}
+
+  void add(const std::string& id, const PopularityHistory& history) {
+    for (const Observation& observation : history.timed) {
+      if (!writer_) writer_.emplace(file_, kColumns);
+      writer_->add_row({id, to_text(observation.popularity), to_text(observation.observed_at)});
+    }
+  }
+  void commit() {
+    if (writer_) {
+      writer_->commit();
+      return;
+    }
+    std::error_code code;
+    fs::remove(file_, code);  // of an earlier export
+    if (code) throw system_error("write", file_.string(), code.value());
+  }
+
+ private:
+  inline static const std::vector<std::string> kColumns = {"id", "popularity", "observed_at"};
+  fs::path file_;
+  std::optional<ManifestWriter> writer_;
+};
+
 std::vector<std::string> names_of(const std::map<std::string, ColumnType>& columns) {
   std::vector<std::string> names;
   names.reserve(columns.size());
@@ -166,17 +193,22 @@ std::int64_t export_bank(const MemoryBank& bank, const fs::path& out_directory) 
   RecordWriter videos(out_directory / "videos.csv", names_of(schema.context_columns));
   CaptionWriter captions(out_directory / "captions.jsonl");
   FeatureWriter features(out_directory, schema);
+  CountWriter counts(out_directory / "counts.csv");
   std::int64_t num_records = 0;
   bank.for_each_with_features([&](const Record& record, const Features& stored) {
     videos.add(record);
     captions.add(record);
     features.add(stored);
+    if (schema.format_version >= kFormatVersionWithHistories) {
+      if (const auto history = bank.find_history(record.id)) counts.add(record.id, *history);
+    }
     ++num_records;
     return true;
   });
   features.write(out_directory / "features.safetensors");
   videos.commit();
   captions.commit();
+  counts.commit();
   Json description = Json::parse(to_json_text(schema));
   description["records"] = num_records;
   write_file_atomically(out_directory / "bank.json", description.dump(2) + "\n");

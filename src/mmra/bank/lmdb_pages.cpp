@@ -31,7 +31,7 @@ constexpr std::size_t kMaxPageBytes = 32768;
 constexpr int kMaxDepth = 32;
 constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 40U;  // the largest map of a bank
 constexpr std::uint64_t kFirstTreePage = 2;
-constexpr std::string_view kNames[] = {"features", "meta", "records", "thumbnails"};
+constexpr std::string_view kNames[] = {"features", "histories", "meta", "records", "thumbnails"};
 
 /// Thrown and caught in this file alone.
 struct Fault {

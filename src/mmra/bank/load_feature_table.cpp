@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "mmra/bank/label_table.h"
 #include "mmra/core/error.h"
 
 namespace mmra::bank {
@@ -15,8 +16,10 @@ TokenView view_of(const HalfTokenMatrix& tokens) {
 }
 
 /// Empty where the bank was written between its table and its features.
-std::optional<LoadedFeatures> try_load(const MemoryBank& bank, const FeatureColumns& columns) {
-  const auto table = bank.table();
+std::optional<LoadedFeatures> try_load(const MemoryBank& bank, const FeatureColumns& columns,
+                                       std::optional<Duration> horizon) {
+  auto table = bank.table();
+  if (horizon) table = with_horizon(std::move(table), *horizon);
   const BankInfo info = bank.info();
   FeatureTable features(info.schema.visual_dim, info.schema.text_dim);
   const TokenView no_visual{0, info.schema.visual_dim, {}};
@@ -33,7 +36,7 @@ std::optional<LoadedFeatures> try_load(const MemoryBank& bank, const FeatureColu
     if (!same) return false;
     const TokenView visual = view_of(stored.visual_tokens);
     features.append(columns.tokens ? visual : no_visual,
-                    columns.tokens ? view_of(stored.text_tokens) : no_text, record.popularity);
+                    columns.tokens ? view_of(stored.text_tokens) : no_text, table->popularity(row));
     if (columns.details) {
       features.append_details(make_details(record, visual, stored.retrieval_vector));
     }
@@ -48,9 +51,10 @@ std::optional<LoadedFeatures> try_load(const MemoryBank& bank, const FeatureColu
 
 }  // namespace
 
-LoadedFeatures load_feature_table(const MemoryBank& bank, const FeatureColumns& columns) {
+LoadedFeatures load_feature_table(const MemoryBank& bank, const FeatureColumns& columns,
+                                  std::optional<Duration> horizon) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (auto loaded = try_load(bank, columns)) return std::move(*loaded);
+    if (auto loaded = try_load(bank, columns, horizon)) return std::move(*loaded);
   }
   throw Error(ErrorKind::kIo,
               "the memory bank is being written while it is read; wait until that is done");

@@ -14,9 +14,10 @@ struct LoadedFeatures {
 };
 
 /// Reads `columns` of all records into memory (tokens as float16). Begins again where the bank is
-/// written meanwhile; throws Error{kIo} where that happens too often, {kCorruptData} naming a
-/// record that cannot be read.
+/// written meanwhile. `horizon`: labels of this one instead of the bank's. Throws Error{kIo} where
+/// that happens too often, {kCorruptData} naming a record that cannot be read.
 [[nodiscard]] LoadedFeatures load_feature_table(const MemoryBank& bank,
-                                                const FeatureColumns& columns = {});
+                                                const FeatureColumns& columns = {},
+                                                std::optional<Duration> horizon = {});
 
 }  // namespace mmra::bank

@@ -1,12 +1,11 @@
 #include "mmra/bank/manifest.h"
 
-#include <charconv>
-#include <cmath>
 #include <unordered_map>
 #include <utility>
 
 #include "mmra/bank/input_file.h"
 #include "mmra/bank/manifest_rows.h"
+#include "mmra/bank/manifest_values.h"
 #include "mmra/bank/text_checks.h"
 #include "mmra/core/error.h"
 #include "mmra/core/fingerprint.h"
@@ -56,14 +55,14 @@ class RowChecker {
  private:
   void set_value(const RawValue& value, ManifestRow& row) {
     if (value.column == "id") {
-      row.id = id_of(value);
+      row.id = id_of(file_, value);
     } else if (value.column == "title") {
       row.title = string_of(value);
     } else if (value.column == "popularity") {
       row.has_popularity_column = true;
-      row.popularity = popularity_of(value);
+      row.popularity = popularity_of(file_, value);
     } else if (value.column == "posted_at") {
-      row.posted_at = time_of(value);
+      row.posted_at = time_of(file_, value);
     } else if (value.column == "split") {
       row.split = split_of(value);
     } else if (value.column == "video") {
@@ -86,45 +85,11 @@ class RowChecker {
     }
   }
 
-  std::string id_of(const RawValue& value) const {
-    const bool whole_number = value.text.find_first_not_of("-0123456789") == std::string::npos;
-    if (value.kind == Kind::kOther || (value.kind == Kind::kNumber && !whole_number)) {
-      fail_at(file_, value, "expected a text or a whole number, found " + value.text);
-    }
-    if (const auto fault = fault_of_id(value.text)) fail_at(file_, value, *fault);
-    return value.text;
-  }
-
   std::string string_of(const RawValue& value) const {
     if (value.kind == Kind::kNumber || value.kind == Kind::kOther) {
       fail_at(file_, value, "expected a text, found " + value.text);
     }
     return value.text;
-  }
-
-  std::optional<double> popularity_of(const RawValue& value) const {
-    if (value.text.empty()) return std::nullopt;
-    double popularity = 0.0;
-    const char* const end = value.text.data() + value.text.size();
-    const auto [stopped, code] = std::from_chars(value.text.data(), end, popularity);
-    if (value.kind == Kind::kOther || code != std::errc() || stopped != end ||
-        !std::isfinite(popularity) || popularity < 0.0) {
-      fail_at(file_, value,
-              "expected a number of 0 or more, or nothing where it is not known; found " +
-                  in_quotes(value.text));
-    }
-    return popularity == 0.0 ? 0.0 : popularity;  // -0 is 0
-  }
-
-  std::optional<Timestamp> time_of(const RawValue& value) const {
-    if (value.text.empty()) return std::nullopt;
-    const auto time = value.kind == Kind::kOther ? std::nullopt : parse_timestamp(value.text);
-    if (!time) {
-      fail_at(file_, value,
-              "expected a time such as 2024-07-14T09:30:00Z, or seconds since 1970; found " +
-                  in_quotes(value.text));
-    }
-    return time;
   }
 
   std::optional<Split> split_of(const RawValue& value) const {
@@ -226,6 +191,13 @@ void read_manifest(const fs::path& file, const ManifestVisitor& visit,
                    const ManifestOptions& options) {
   const InputFile opened(file);
   read_manifest(opened.source(), opened.name(), folder_of(file), visit, options);
+}
+
+ManifestRow read_manifest_line(std::string_view text, std::int64_t line, const std::string& name,
+                               const fs::path& video_folder, const ManifestOptions& options) {
+  ContextTyper typer(options.columns, ContextTyper::Mode::kFirstValue);
+  return RowChecker(name, video_folder, options.needs_popularity, typer)
+      .check(read_json_line(text, line, name));
 }
 
 ManifestSummary scan_manifest(const fs::path& file, const ColumnTypes& known,

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mmra/bank/popularity_history.h"
 #include "mmra/bank/record.h"
 
 namespace mmra::bank {
@@ -20,6 +21,7 @@ enum class ColumnType : std::uint8_t { kNumber, kCategory };
 /// What was decided when the bank was made; never changes afterwards except that context columns
 /// are added.
 struct BankSchema {
+  /// 1, or from the first count with a time on 2.
   int format_version = 1;
   std::string popularity_unit = "popularity";  ///< "comments", "views", …: shown with predictions
   std::string popularity_horizon;              ///< "7d"; empty: unspecified
@@ -52,6 +54,8 @@ class BankTable {
  public:
   virtual ~BankTable() = default;
   [[nodiscard]] virtual std::uint64_t generation() const = 0;
+  /// Tells commits of one generation apart (docs/formats/bank.md); 0: the table is of no bank.
+  [[nodiscard]] virtual std::uint64_t commit_id() const { return 0; }
   [[nodiscard]] virtual std::size_t num_rows() const = 0;
   [[nodiscard]] virtual int retrieval_dim() const = 0;
   /// Row-major [num_rows × retrieval_dim], float32.
@@ -61,11 +65,44 @@ class BankTable {
   [[nodiscard]] virtual std::optional<double> popularity(std::size_t row) const = 0;
   [[nodiscard]] virtual std::optional<Timestamp> posted_at(std::size_t row) const = 0;
   [[nodiscard]] virtual Split split(std::size_t row) const = 0;
+
+  /// All counts of a row; lives as long as the table.
+  [[nodiscard]] virtual HistoryView history(std::size_t row) const { return {popularity(row), {}}; }
+  /// From when on popularity(row) was known; empty where nothing says so.
+  [[nodiscard]] virtual std::optional<Timestamp> label_known_at(std::size_t /*row*/) const {
+    return std::nullopt;
+  }
+  /// What the label was strictly before `moment`: popularity(row) or an earlier count; empty where
+  /// nothing was known then.
+  [[nodiscard]] virtual std::optional<double> popularity_as_of(std::size_t row,
+                                                               Timestamp moment) const {
+    const auto known_at = label_known_at(row);
+    return known_at && !(*known_at < moment) ? std::nullopt : popularity(row);
+  }
+};
+
+/// A count of one record.
+struct RecordObservation {
+  std::string id;
+  Observation observation;
+};
+
+struct ObserveReport {
+  std::int64_t num_added = 0;        ///< counts that are new, or differ from the one of that moment
+  std::int64_t num_unchanged = 0;    ///< the bank has them already
+  std::vector<std::size_t> unknown;  ///< which were of no record of the bank
+  std::vector<std::size_t> early;    ///< which were made before their record was posted
 };
 
 struct Problem {
   std::string id;    ///< empty: the bank as a whole
   std::string what;  ///< one line
+};
+
+struct Repair {
+  std::string id;     ///< empty: the bank as a whole
+  std::string found;  ///< one line
+  std::string done;   ///< one line
 };
 
 /// The memory bank B of the paper (2.1): records by id with their features. This interface has an
@@ -85,24 +122,50 @@ class MemoryBank {
   virtual void for_each_with_features(
       const std::function<bool(const Record&, const Features&)>& visit) const = 0;
 
-  /// Inserts or replaces, all or nothing, durable on return. Throws Error{kInvalidInput} where a
-  /// record does not fit the schema (dims, context type: names id and column), {kIo} on a full
-  /// disk.
+  /// Inserts or replaces, all or nothing, durable on return. A record that has counts with times
+  /// keeps them, and they go before the popularity given here, which has none. Throws
+  /// Error{kInvalidInput} where a record does not fit the schema (dims, context type: names id and
+  /// column), {kIo} on a full disk.
   virtual void put(std::span<const StoredRecord> records) = 0;
-  /// Replaces the record and leaves its features and thumbnails as they are; Error{kNotFound} where
-  /// it is not there.
+  /// Replaces the record and leaves its features, thumbnails and counts as they are (as put);
+  /// Error{kNotFound} where it is not there.
   virtual void put_record(const Record& record) = 0;
+  /// Adds counts to the records' histories and makes their labels anew (label_of with the bank's
+  /// horizon); all of it in one commit, durable on return. Those of unknown records, and those made
+  /// before their record was posted, are left out and reported. Throws Error{kInvalidInput} where a
+  /// count is no number of 0 or more.
+  virtual ObserveReport observe(std::span<const RecordObservation> observations) = 0;
+  /// All counts of a record; empty where there is no record of this id.
+  [[nodiscard]] virtual std::optional<PopularityHistory> find_history(
+      std::string_view id) const = 0;
+
   /// How many of them were there.
   virtual std::int64_t remove(std::span<const std::string> ids) = 0;
   /// Adds context columns; a known one with another type is Error{kInvalidInput}.
   virtual void add_context_columns(const std::map<std::string, ColumnType>& columns) = 0;
 
-  /// A snapshot for retrieval and training: mapped from the derived file where that is of this
-  /// generation, else made from the records (and, where this bank is writable, saved again).
+  /// A snapshot for retrieval and training, with the labels of the bank's horizon: mapped from the
+  /// derived file where that is of this generation, else made from the records (and, where this
+  /// bank is writable, saved again).
   [[nodiscard]] virtual std::shared_ptr<const BankTable> table() const = 0;
 
   /// Reads everything: checksums, decodability, dims, derived files against records. Empty: sound.
   [[nodiscard]] virtual std::vector<Problem> verify() const = 0;
+  /// Puts right what verify() finds and can be put right, and says what it found and did: what is
+  /// damaged is removed, so that it can be ingested again; counts and derived files are made anew.
+  /// Throws Error{kCorruptData} where the damage is deeper (LMDB's pages, the schema).
+  virtual std::vector<Repair> repair();
+
+  /// Writes all records into fresh files and puts these in the place of the old ones: the space of
+  /// what was removed is free afterwards, and no byte of it is left in the bank. Needs the space of
+  /// a second copy meanwhile. Readers go on undisturbed. Whenever it is killed, the bank is the old
+  /// or the new one, whole; what is left over then goes when the bank is next opened for writing.
+  virtual void compact();
+  /// Copies a snapshot of the bank, with its encoders, to `directory`, which must not be there or
+  /// be empty. Compact, as compact() makes it. The bank may be written meanwhile.
+  virtual void backup(const std::filesystem::path& directory) const;
+  /// Makes the derived files anew.
+  virtual void rebuild_derived_files();
 };
 
 enum class OpenMode { kReadOnly, kReadWrite };

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "mmra/bank/popularity_history.h"
 #include "mmra/core/timestamp.h"
 #include "mmra/core/token_matrix.h"
 
@@ -59,6 +60,8 @@ struct Features {
 struct StoredRecord {
   Record record;
   Features features;
+  /// All of its counts, which the label is then made from; empty: those that the bank has stay.
+  std::optional<PopularityHistory> history = std::nullopt;
 };
 
 }  // namespace mmra::bank

@@ -1,6 +1,7 @@
 #include "mmra/bank/record_codec.h"
 
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -14,7 +15,13 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the format is little endian");
 
-enum class ValueKind : char { kRecord = 'R', kFeatures = 'F', kThumbnails = 'T', kText = 'M' };
+enum class ValueKind : char {
+  kRecord = 'R',
+  kFeatures = 'F',
+  kThumbnails = 'T',
+  kHistory = 'O',
+  kText = 'M'
+};
 
 constexpr char kMagic[4] = {'M', 'M', 'R', 'A'};
 constexpr std::uint8_t kVersion = 1;
@@ -135,6 +142,8 @@ class Reader {
         return "the features of the record " + key;
       case ValueKind::kThumbnails:
         return "the thumbnails of the record " + key;
+      case ValueKind::kHistory:
+        return "the counts of the record " + key;
       case ValueKind::kText:
         return "the bank's " + key;
     }
@@ -343,6 +352,52 @@ FeaturesHeader read_features_header(std::string_view id, ByteView value, bool ch
   return {static_cast<int>(layout.visual.num_tokens), static_cast<int>(layout.visual.dim),
           static_cast<int>(layout.text.num_tokens), static_cast<int>(layout.text.dim),
           layout.retrieval_vector};
+}
+
+Bytes encode_history(std::string_view id, const PopularityHistory& history) {
+  Writer writer(ValueKind::kHistory);
+  writer.put(static_cast<std::uint8_t>(history.untimed ? kHasPopularity : 0));
+  writer.put(std::uint8_t{0});
+  writer.put(std::uint16_t{0});
+  writer.put_size(history.timed.size());
+  writer.put(history.untimed.value_or(0.0));
+  for (const Observation& observation : history.timed) {
+    writer.put(observation.observed_at.ms);
+    writer.put(observation.popularity);
+  }
+  return std::move(writer).finish(id);
+}
+
+PopularityHistory decode_history(std::string_view id, ByteView value) {
+  Reader reader(ValueKind::kHistory, id, value, Reader::Checksum::kCompare);
+  const auto is_count = [](double count) { return std::isfinite(count) && count >= 0.0; };
+  const auto flags = reader.get<std::uint8_t>();
+  const auto zero = reader.get<std::uint8_t>();
+  if (flags > kHasPopularity || zero != 0 || reader.get<std::uint16_t>() != 0) {
+    reader.corrupt("its flags are of no known meaning");
+  }
+  constexpr std::size_t kObservationBytes = 16;
+  const auto count = reader.get<std::uint32_t>();
+  PopularityHistory history;
+  const auto untimed = reader.get<double>();
+  if (flags != 0) history.untimed = untimed;
+  if (!is_count(untimed)) reader.corrupt("a count is not a number of 0 or more");
+  ByteView observations = reader.take(std::size_t{count} * kObservationBytes);
+  reader.expect_end();
+  history.timed.resize(count);
+  for (Observation& observation : history.timed) {
+    std::memcpy(&observation.observed_at.ms, observations.data(), 8);
+    std::memcpy(&observation.popularity, observations.data() + 8, 8);
+    observations = observations.subspan(kObservationBytes);
+    if (!is_count(observation.popularity)) {
+      reader.corrupt("a count is not a number of 0 or more");
+    }
+    if (&observation != history.timed.data() &&
+        !((&observation - 1)->observed_at < observation.observed_at)) {
+      reader.corrupt("its counts are not in the order of their times");
+    }
+  }
+  return history;
 }
 
 Bytes encode_text(std::string_view key, std::string_view text) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mmra/bank/popularity_history.h"
 #include "mmra/bank/record.h"
 
 namespace mmra::bank {
@@ -44,6 +45,9 @@ struct FeaturesHeader {
 };
 /// `check`: compare the checksum, which covers all of the value.
 [[nodiscard]] FeaturesHeader read_features_header(std::string_view id, ByteView value, bool check);
+
+[[nodiscard]] Bytes encode_history(std::string_view id, const PopularityHistory& history);
+[[nodiscard]] PopularityHistory decode_history(std::string_view id, ByteView value);
 
 /// Text under a key of the bank's own (its schema, its state).
 [[nodiscard]] Bytes encode_text(std::string_view key, std::string_view text);

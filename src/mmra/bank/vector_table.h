@@ -32,15 +32,21 @@ struct TableColumns {
   std::vector<std::int64_t> posted_at;  ///< ms; kNoTime: not known
   std::vector<std::uint8_t> split;
 
+  std::vector<double> untimed;                  ///< NaN: none
+  std::vector<std::uint64_t> observation_ends;  ///< of each row's counts in observations
+  std::vector<Observation> observations;
+
   static constexpr std::int64_t kNoTime = INT64_MIN;
-  void append(const Record& record);
+  /// `history`: null where the record's popularity is all that is known of it.
+  void append(const Record& record, const PopularityHistory* history = nullptr);
   [[nodiscard]] std::size_t num_rows() const { return popularity.size(); }
 };
 
 /// Calls its argument with the vector of each row in row order: retrieval_dim float32, unaligned.
 using ForEachVector = std::function<void(const std::function<void(ByteView vector)>& visit)>;
 
-/// Writes the file atomically. Throws Error{kIo}.
+/// Writes the file atomically, in version 2 where there are counts with times, else in version 1.
+/// Throws Error{kIo}.
 void write_vector_file(const std::filesystem::path& file, const CommitStamp& stamp,
                        const TableColumns& columns, int retrieval_dim,
                        const ForEachVector& for_each_vector);
@@ -55,6 +61,9 @@ void write_vector_file(const std::filesystem::path& file, const CommitStamp& sta
 [[nodiscard]] std::shared_ptr<const BankTable> make_vector_table(
     const CommitStamp& stamp, const TableColumns& columns, int retrieval_dim,
     const ForEachVector& for_each_vector);
+
+/// For tables of this file: whether it has counts with times (version 2).
+[[nodiscard]] bool has_histories(const BankTable& table);
 
 /// For tables of this file: whether the vectors match their checksum.
 [[nodiscard]] bool verify_vectors(const BankTable& table);

@@ -103,6 +103,44 @@ std::optional<Timestamp> parse_timestamp(std::string_view text) {
   return Timestamp{seconds * 1000 + *fraction_ms};
 }
 
+std::optional<Duration> parse_duration(std::string_view text) {
+  constexpr std::int64_t kSecond = 1000;
+  constexpr std::int64_t kDay = 86'400 * kSecond;
+  constexpr std::int64_t kMax = 36'525 * kDay;
+  struct Unit {
+    std::string_view name;
+    std::int64_t ms;
+  };
+  static constexpr Unit kUnits[] = {{"s", kSecond},
+                                    {"sec", kSecond},
+                                    {"second", kSecond},
+                                    {"min", 60 * kSecond},
+                                    {"minute", 60 * kSecond},
+                                    {"h", 3600 * kSecond},
+                                    {"hour", 3600 * kSecond},
+                                    {"d", kDay},
+                                    {"day", kDay},
+                                    {"w", 7 * kDay},
+                                    {"week", 7 * kDay}};
+  std::size_t position = 0;
+  std::int64_t count = 0;
+  while (position < text.size() && text[position] >= '0' && text[position] <= '9') {
+    count = count * 10 + (text[position++] - '0');
+    if (count > kMax) return std::nullopt;
+  }
+  if (count == 0) return std::nullopt;
+  if (position < text.size() && text[position] == ' ') ++position;
+  const std::string_view unit = text.substr(position);
+  for (const Unit& known : kUnits) {
+    const bool plural = known.name.size() > 1 && unit.size() == known.name.size() + 1 &&
+                        unit.starts_with(known.name) && unit.back() == 's';
+    if (unit != known.name && !plural) continue;
+    if (count > kMax / known.ms) return std::nullopt;
+    return Duration{count * known.ms};
+  }
+  return std::nullopt;
+}
+
 std::string format_timestamp(Timestamp time) {
   namespace chrono = std::chrono;
   const chrono::sys_time<chrono::milliseconds> moment{chrono::milliseconds(time.ms)};

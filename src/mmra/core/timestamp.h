@@ -21,4 +21,18 @@ struct Timestamp {
 /// RFC 3339 in UTC; milliseconds only where there are any.
 [[nodiscard]] std::string format_timestamp(Timestamp time);
 
+/// A length of time, of a type of its own for the same reason.
+struct Duration {
+  std::int64_t ms = 0;
+  friend auto operator<=>(const Duration&, const Duration&) = default;
+};
+
+[[nodiscard]] inline Timestamp operator+(Timestamp time, Duration duration) {
+  return {time.ms + duration.ms};
+}
+
+/// A whole number above 0 and a unit: "7d", "24 hours", "90min", "2w" (s, sec, second, min, minute,
+/// h, hour, d, day, w, week and their plurals), at most 100 years. Empty where it is none.
+[[nodiscard]] std::optional<Duration> parse_duration(std::string_view text);
+
 }  // namespace mmra

@@ -18,17 +18,23 @@ constexpr int kPredictBatch = 256;
 EvaluationReport evaluate_model(const std::filesystem::path& bank_directory,
                                 const std::filesystem::path& model_directory, bank::Split split,
                                 std::size_t batch_size, int num_threads,
-                                const std::stop_token& stop, ProgressSink& progress) {
+                                const std::stop_token& stop, ProgressSink& progress,
+                                const std::string& horizon) {
   EvaluationReport report;
   report.split = split;
   report.card = load_training_card(model_directory);
+  if (!horizon.empty()) {
+    static_cast<void>(bank::require_horizon(horizon));
+    report.card.popularity_horizon = horizon;
+  }
   const training::Calibration calibration =
       training::load_calibration(model_directory / "calibration.json");
   check_same_encoders(report.card,
                       bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)->info().schema);
   const System& system = system_of_model(report.card.model, model_directory);
   const auto predictor = system.load(model_directory, num_threads);
-  const LoadedBank loaded = load_bank(bank_directory, progress, system.feature_columns());
+  const LoadedBank loaded = load_bank(bank_directory, progress, system.feature_columns(),
+                                      bank::horizon_of(report.card.popularity_horizon));
   const auto ruled = apply_rules(loaded, report.card.rules, num_threads, stop);
   const bank::BankTable& table = *ruled;
 

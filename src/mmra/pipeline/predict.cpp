@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "mmra/bank/feature_table.h"
+#include "mmra/bank/label_table.h"
 #include "mmra/bank/load_feature_table.h"
 #include "mmra/core/error.h"
 #include "mmra/pipeline/feature_file.h"
@@ -72,6 +73,7 @@ bank::RowDetails details_of(const EncodedQuery& query, const bank::TokenView& vi
 bank::FeatureTable instance_features(const bank::MemoryBank& bank, const bank::BankTable& table,
                                      const bank::BankSchema& schema,
                                      const retrieval::RetrievalResult& result,
+                                     const retrieval::QueryIdentity& query,
                                      std::vector<std::int32_t>& instance_rows) {
   bank::FeatureTable features(schema.visual_dim, schema.text_dim);
   for (const std::int32_t row : result.rows) {
@@ -85,7 +87,7 @@ bank::FeatureTable instance_features(const bank::MemoryBank& bank, const bank::B
     }
     instance_rows.push_back(static_cast<std::int32_t>(features.num_rows()));
     features.append(view_of(stored->visual_tokens), view_of(stored->text_tokens),
-                    table.popularity(static_cast<std::size_t>(row)));
+                    retrieval::popularity_of(table, static_cast<std::size_t>(row), query));
   }
   return features;
 }
@@ -112,16 +114,16 @@ class Explanation {
     const bank::TokenView visual = view_of(query.visual_tokens);
     const bank::TokenView text = view_of(query.text_tokens);
     bank::RowDetails details;
-    const bool has_details = asked.queries->has_details();
-    if (has_details) details = asked.queries->details(0);
-    const auto append = [&](const bank::TokenView& v, const bank::TokenView& t,
-                            const bank::RowDetails& d) {
-      queries_.append(v, t, std::nullopt);
-      if (has_details) queries_.append_details(d);
-    };
+    if (asked.queries->has_details()) details = asked.queries->details(0);
     append(visual, text, details);
     append({0, visual.dim, {}}, text, without_video(details));
     append(visual, {0, text.dim, {}}, without_title(details));
+    const int num_frames = visual.num_tokens > 1 ? visual.num_tokens : 0;
+    for (int frame = 0; frame < num_frames; ++frame) {
+      const std::vector<Float16Bits> others = without_token(visual, frame);
+      const bank::TokenView seen{visual.num_tokens - 1, visual.dim, others};
+      append(seen, text, with_visual_mean(details, seen));
+    }
     batch_.queries = &queries_;
     batch_.memory = asked.memory;
     batch_.k = asked.k;
@@ -131,6 +133,9 @@ class Explanation {
     add(kWhole, asked.instance_rows, own_identity());
     if (visual.num_tokens > 0) add_part("video", kWithoutVisual, asked.instance_rows);
     if (text.num_tokens > 0) add_part("title", kWithoutText, asked.instance_rows);
+    for (int frame = 0; frame < num_frames; ++frame) {
+      frames_.push_back(add(kWithoutFrame + frame, asked.instance_rows, own_identity()));
+    }
     if (uses_instances) leave_out_instances();
   }
   Explanation(const Explanation&) = delete;
@@ -152,16 +157,34 @@ class Explanation {
       prediction.parts.push_back({part, effect(i), bank::popularity_of_log2(predicted.at(i)),
                                   sum > 0.0 ? std::abs(effect(i)) / sum : 0.0});
     }
+    for (const std::size_t i : frames_) prediction.frame_effects_log2.push_back(effect(i));
     for (const auto& [instance, i] : instances_) {
       prediction.instances.at(instance).effect_log2 = effect(i);
     }
   }
 
  private:
-  enum : std::int32_t { kWhole, kWithoutVisual, kWithoutText };
+  enum : std::int32_t { kWhole, kWithoutVisual, kWithoutText, kWithoutFrame };
 
+  void append(const bank::TokenView& visual, const bank::TokenView& text,
+              const bank::RowDetails& details) {
+    queries_.append(visual, text, std::nullopt);
+    if (asked_.queries->has_details()) queries_.append_details(details);
+  }
   static bank::RowDetails without_video(bank::RowDetails details) {
     details.visual_mean.clear();
+    return details;
+  }
+  static std::vector<Float16Bits> without_token(const bank::TokenView& tokens, int token) {
+    const auto dim = static_cast<std::size_t>(tokens.dim);
+    std::vector<Float16Bits> others(tokens.values.begin(), tokens.values.end());
+    const auto first = others.begin() + static_cast<std::ptrdiff_t>(token * dim);
+    others.erase(first, first + static_cast<std::ptrdiff_t>(dim));
+    return others;
+  }
+  static bank::RowDetails with_visual_mean(bank::RowDetails details,
+                                           const bank::TokenView& visual) {
+    details.visual_mean = bank::mean_of(visual);
     return details;
   }
   static bank::RowDetails without_title(bank::RowDetails details) {
@@ -207,7 +230,8 @@ class Explanation {
   bank::FeatureTable queries_;
   model::Batch batch_;
   std::vector<std::pair<std::string, std::size_t>> parts_;      ///< with their place in the batch
-  std::vector<std::pair<std::size_t, std::size_t>> instances_;  ///< the same
+  std::vector<std::size_t> frames_;                             ///< their places in the batch
+  std::vector<std::pair<std::size_t, std::size_t>> instances_;  ///< as parts_
 };
 
 std::shared_future<std::shared_ptr<model::Predictor>> load_beside(const System& system,
@@ -220,12 +244,16 @@ std::shared_future<std::shared_ptr<model::Predictor>> load_beside(const System& 
   return std::async(std::launch::async, load).share();
 }
 
+// Vectors that no cache holds (64 MiB): one query waits for them to come from memory, and a quarter
+// comes sooner.
+constexpr std::size_t kValuesWorthBytes = std::size_t{1} << 24;
+
 }  // namespace
 
 PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
                                    const std::filesystem::path& model_directory, int num_threads,
                                    encoders::Precision precision,
-                                   std::optional<int> network_threads)
+                                   std::optional<int> network_threads, const std::string& horizon)
     : num_threads_(num_threads),
       bank_(bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)),
       schema_(bank_->info().schema),
@@ -238,16 +266,28 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
                               network_threads.value_or(num_threads)))),
       encoders_(open_bank_encoders(bank_directory, schema_, precision)),
       columns_(system_of_model(card_.model, model_directory).feature_columns()) {
+  if (!horizon.empty()) {
+    static_cast<void>(bank::require_horizon(horizon));
+    card_.popularity_horizon = horizon;
+  }
   read_table();
 }
 
 void PredictionEngine::read_table() {
+  if (!card_.popularity_horizon.empty()) schema_.popularity_horizon = card_.popularity_horizon;
+  const std::optional<Duration> label_horizon = bank::horizon_of(card_.popularity_horizon);
   if (columns_.details) {
-    bank::LoadedFeatures loaded = bank::load_feature_table(*bank_, columns_);
+    bank::LoadedFeatures loaded = bank::load_feature_table(*bank_, columns_, label_horizon);
     memory_ = std::move(loaded.features);
     table_ = std::move(loaded.table);
   } else {
     table_ = bank_->table();
+    if (label_horizon) table_ = bank::with_horizon(std::move(table_), *label_horizon);
+  }
+  bytes_.reset();
+  const std::span<const float> vectors = table_->retrieval_vectors();
+  if (vectors.size() >= kValuesWorthBytes) {
+    bytes_.emplace(vectors, static_cast<std::size_t>(table_->retrieval_dim()), num_threads_);
   }
   sorted_popularity_ = sorted_labels(*table_);
 }
@@ -280,8 +320,9 @@ std::vector<Instance> PredictionEngine::search(const EncodedQuery& query, int k,
                                                const std::stop_token& stop) const {
   const retrieval::RetrievalResult found = retrieval::search_exact(
       *table_, query.features.retrieval_vector, std::span(&query.identity, 1), k,
-      retrieval::RetrievalPolicy::deployed(), num_threads_, stop);
-  return describe_instances(*bank_, *table_, found, /*similarity_scale=*/0.0);
+      retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads_, stop,
+      bytes_ ? &*bytes_ : nullptr);
+  return describe_instances(*bank_, *table_, found, /*similarity_scale=*/0.0, query.identity);
 }
 
 Prediction PredictionEngine::predict(const Query& query, const std::stop_token& stop) {
@@ -314,9 +355,12 @@ void PredictionEngine::set_number(double log2_popularity, const training::ErrorS
 }
 
 Prediction PredictionEngine::predict(EncodedQuery encoded, const std::stop_token& stop) {
+  // A model that retrieves by itself reads the labels that it has in memory, which are the latest.
+  const auto policy = memory_ ? retrieval::RetrievalPolicy::deployed()
+                              : retrieval::RetrievalPolicy::deployed().with_labels_as_of();
   const retrieval::RetrievalResult retrieved = retrieval::retrieve(
-      *table_, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), card_.k,
-      retrieval::RetrievalPolicy::deployed(), card_.rules.instances, num_threads_, stop);
+      *table_, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), card_.k, policy,
+      card_.rules.instances, num_threads_, stop, bytes_ ? &*bytes_ : nullptr);
 
   bank::FeatureTable queries(schema_.visual_dim, schema_.text_dim);
   const bank::TokenView visual = view_of(encoded.features.visual_tokens);
@@ -327,11 +371,11 @@ Prediction PredictionEngine::predict(EncodedQuery encoded, const std::stop_token
     queries.append({0, schema_.visual_dim, {}}, {0, schema_.text_dim, {}}, std::nullopt);
     queries.append_details(details_of(encoded, visual));
     batch.instance_rows = retrieved.rows;
-    batch.own_retrieval = {
-        table_.get(), retrieval::RetrievalPolicy::deployed(), {encoded.identity}};
+    batch.own_retrieval = {table_.get(), policy, {encoded.identity}};
   } else {
     queries.append(visual, view_of(encoded.features.text_tokens), std::nullopt);
-    instances = instance_features(*bank_, *table_, schema_, retrieved, batch.instance_rows);
+    instances = instance_features(*bank_, *table_, schema_, retrieved, encoded.identity,
+                                  batch.instance_rows);
   }
   batch.queries = &queries;
   batch.query_rows = {0};
@@ -343,11 +387,11 @@ Prediction PredictionEngine::predict(EncodedQuery encoded, const std::stop_token
   Prediction prediction;
   model::Batch shown = batch;  // with the instances that people see
   if (const auto used = predictor.used_instances(batch, card_.k)) {
-    prediction.instances = describe_instances(*bank_, *table_, used->at(0));
+    prediction.instances = describe_instances(*bank_, *table_, used->at(0), encoded.identity);
     show_used(used->at(0), shown);
   } else {
-    prediction.instances =
-        describe_instances(*bank_, *table_, retrieved, similarity_scale_.value_or(1.0));
+    prediction.instances = describe_instances(*bank_, *table_, retrieved,
+                                              similarity_scale_.value_or(1.0), encoded.identity);
   }
   prediction.instances_used = similarity_scale_.has_value();
   if (!prediction.instances_used) {

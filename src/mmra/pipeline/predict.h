@@ -15,6 +15,7 @@
 #include "mmra/model/predictor.h"
 #include "mmra/pipeline/model_directory.h"
 #include "mmra/pipeline/query.h"
+#include "mmra/retrieval/byte_vectors.h"
 #include "mmra/training/calibration.h"
 
 namespace mmra::pipeline {
@@ -46,6 +47,9 @@ struct Prediction {
   std::vector<PartEffect> parts;  ///< of what the query has
   std::vector<std::string> captions;
   std::vector<std::vector<std::uint8_t>> thumbnails;
+  /// Of each frame (log2): the prediction minus what it would be without what the model sees of
+  /// that frame; the others, and what was retrieved, stay. Empty with fewer than two frames.
+  std::vector<double> frame_effects_log2;
   std::optional<std::string> warning;
 };
 
@@ -55,11 +59,12 @@ struct Prediction {
 class PredictionEngine {
  public:
   /// Throws where bank or model cannot be opened, or do not belong together (check_same_encoders).
+  /// `horizon` ("7d"): labels so long after posting instead of those that the model learned.
   /// `network_threads`: of the model alone, where others than `num_threads` suit it.
   PredictionEngine(const std::filesystem::path& bank_directory,
                    const std::filesystem::path& model_directory, int num_threads,
                    encoders::Precision precision = encoders::Precision::kAuto,
-                   std::optional<int> network_threads = {});
+                   std::optional<int> network_threads = {}, const std::string& horizon = {});
 
   [[nodiscard]] Prediction predict(const Query& query, const std::stop_token& stop);
   /// [titles] what predict() says of the clip or stored record under each of them (`query.title` is
@@ -116,7 +121,8 @@ class PredictionEngine {
   bank::FeatureColumns columns_;
   std::optional<bank::FeatureTable> memory_;  ///< of a model that looks at more than k instances
   std::shared_ptr<const bank::BankTable> table_;
-  std::vector<double> sorted_popularity_;  ///< of the labelled records, ascending
+  std::optional<retrieval::ByteVectors> bytes_;  ///< of a large table
+  std::vector<double> sorted_popularity_;        ///< of the labelled records, ascending
 };
 
 }  // namespace mmra::pipeline

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "mmra/bank/context_typer.h"
+#include "mmra/bank/label_table.h"
 #include "mmra/core/error.h"
 #include "mmra/media/jpeg.h"
 #include "mmra/media/sample_frames.h"
@@ -82,7 +83,8 @@ EncodedQuery new_query(const bank::BankTable& table, const bank::BankSchema& sch
 }
 
 Instance describe_instance(const bank::MemoryBank& bank, const bank::BankTable& table,
-                           std::size_t row, double similarity, double weight) {
+                           std::size_t row, double similarity, double weight,
+                           const retrieval::QueryIdentity& query) {
   Instance instance;
   instance.id = table.id(row);
   if (auto record = bank.find(instance.id)) {
@@ -93,7 +95,7 @@ Instance describe_instance(const bank::MemoryBank& bank, const bank::BankTable& 
   }
   instance.similarity = similarity;
   instance.weight = weight;
-  instance.popularity = table.popularity(row).value_or(0.0);
+  instance.popularity = retrieval::popularity_of(table, row, query).value_or(0.0);
   return instance;
 }
 
@@ -260,25 +262,27 @@ encoders::EncoderSet open_bank_encoders(const std::filesystem::path& bank_direct
 
 std::vector<Instance> describe_instances(const bank::MemoryBank& bank, const bank::BankTable& table,
                                          const retrieval::RetrievalResult& result,
-                                         double similarity_scale) {
+                                         double similarity_scale,
+                                         const retrieval::QueryIdentity& query) {
   const std::vector<double> weights =
       model::instance_weights(result.rows, result.similarities, result.k, similarity_scale);
   std::vector<Instance> instances;
   for (std::size_t j = 0; j < result.rows.size(); ++j) {
     if (result.rows[j] == retrieval::RetrievalResult::kNoInstance) break;
     instances.push_back(describe_instance(bank, table, static_cast<std::size_t>(result.rows[j]),
-                                          result.similarities[j], weights[j]));
+                                          result.similarities[j], weights[j], query));
   }
   return instances;
 }
 
 std::vector<Instance> describe_instances(const bank::MemoryBank& bank, const bank::BankTable& table,
-                                         const std::vector<model::UsedInstance>& used) {
+                                         const std::vector<model::UsedInstance>& used,
+                                         const retrieval::QueryIdentity& query) {
   std::vector<Instance> instances;
   instances.reserve(used.size());
   for (const model::UsedInstance& instance : used) {
     instances.push_back(
-        describe_instance(bank, table, instance.row, instance.similarity, instance.weight));
+        describe_instance(bank, table, instance.row, instance.similarity, instance.weight, query));
   }
   return instances;
 }
@@ -288,12 +292,13 @@ SearchResult search_bank(const bank::MemoryBank& bank, const std::filesystem::pa
                          encoders::Precision precision) {
   const encoders::EncoderSet encoders =
       open_bank_encoders(bank_directory, bank.info().schema, precision);
-  const auto table = bank.table();
+  auto table = bank.table();
+  if (query.horizon) table = bank::with_horizon(std::move(table), *query.horizon);
   EncodedQuery encoded = encode_query(bank, *table, encoders, query, num_threads, stop);
   const retrieval::RetrievalResult result = retrieval::search_exact(
       *table, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), k,
-      retrieval::RetrievalPolicy::deployed(), num_threads, stop);
-  return {describe_instances(bank, *table, result, /*similarity_scale=*/1.0),
+      retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads, stop);
+  return {describe_instances(bank, *table, result, /*similarity_scale=*/1.0, encoded.identity),
           std::move(encoded.captions), std::move(encoded.warning)};
 }
 

@@ -39,6 +39,8 @@ struct Query {
   std::string own_id;
   /// Only records posted strictly before it are seen; the clip's own time where not given.
   std::optional<Timestamp> as_of;
+  /// Of a search: popularities so long after posting (bank::label_of); else the bank's own labels.
+  std::optional<Duration> horizon;
   /// What is known of a clip that is not in the bank; a stored record has its own.
   std::optional<Timestamp> posted_at;
   bank::Context context;
@@ -138,15 +140,17 @@ struct SearchResult {
                                        encoders::Precision precision = encoders::Precision::kAuto);
 
 /// Looks up what people read about instances that a predictor chose and weighed by itself.
-[[nodiscard]] std::vector<Instance> describe_instances(
-    const bank::MemoryBank& bank, const bank::BankTable& table,
-    const std::vector<model::UsedInstance>& used);
+[[nodiscard]] std::vector<Instance> describe_instances(const bank::MemoryBank& bank,
+                                                       const bank::BankTable& table,
+                                                       const std::vector<model::UsedInstance>& used,
+                                                       const retrieval::QueryIdentity& query = {});
 
 /// Looks up what people read about the instances of one query (`result` has one), with their
-/// weights softmax(similarity_scale · similarity).
+/// weights softmax(similarity_scale · similarity), with the labels as of the query's time.
 [[nodiscard]] std::vector<Instance> describe_instances(const bank::MemoryBank& bank,
                                                        const bank::BankTable& table,
                                                        const retrieval::RetrievalResult& result,
-                                                       double similarity_scale);
+                                                       double similarity_scale,
+                                                       const retrieval::QueryIdentity& query = {});
 
 }  // namespace mmra::pipeline

@@ -67,8 +67,16 @@ ValidationHalves divide_validation(const bank::BankTable& table,
   return halves;
 }
 
-void require_rows(std::size_t count, std::size_t minimum, const std::string& split) {
+void require_rows(std::size_t count, std::size_t minimum, const std::string& split,
+                  const TrainRequest& request) {
   if (count >= minimum) return;
+  if (!request.horizon.empty() || request.rules.protocol == Protocol::kChronological) {
+    throw Error(ErrorKind::kInvalidInput,
+                "the bank has " + std::to_string(count) + " rows in the split \"" + split +
+                    "\" whose label was known in time, training needs at least " +
+                    std::to_string(minimum) +
+                    ": give a --horizon at which their popularity was counted (docs/time.md)");
+  }
   throw Error(ErrorKind::kInvalidInput,
               "the bank has " + std::to_string(count) + " labelled rows in the split \"" + split +
                   "\", training needs at least " + std::to_string(minimum) +
@@ -84,6 +92,7 @@ std::string fingerprint_run(const TrainRequest& request, const bank::BankInfo& i
                          {"protocol", name_of(request.rules.protocol)},
                          {"instances", retrieval::name_of(request.rules.instances)},
                          {"near_duplicates_dropped", request.rules.drop_near_duplicates},
+                         {"horizon", request.horizon},
                          {"batch", request.batch_size},
                          {"patience", request.patience},
                          {"bank", std::filesystem::absolute(request.bank_directory).string()}};
@@ -242,7 +251,7 @@ TrainingCard make_card(const TrainRequest& request, const bank::BankSchema& sche
           schema.encoders_name,
           schema.encoders_fingerprint,
           schema.popularity_unit,
-          schema.popularity_horizon,
+          request.horizon.empty() ? schema.popularity_horizon : request.horizon,
           rows.data.train.instances.k,
           request.rules,
           static_cast<std::int64_t>(rows.data.train.rows.size()),
@@ -269,13 +278,16 @@ void save_model(const model::Predictor& predictor, const TrainRequest& request,
 TrainSummary train_model(const TrainRequest& request, ProgressSink& progress) {
   const auto started = std::chrono::steady_clock::now();
   const System& system = find_system(request.model);
-  const LoadedBank loaded = load_bank(request.bank_directory, progress, system.feature_columns());
+  std::optional<Duration> horizon;
+  if (!request.horizon.empty()) horizon = bank::require_horizon(request.horizon);
+  const LoadedBank loaded =
+      load_bank(request.bank_directory, progress, system.feature_columns(), horizon);
   TrainRequest run = request;
   const auto table = apply_rules(loaded, run.rules, run.num_threads, run.stop);
   std::vector<std::int32_t> train_rows = labelled_rows(*table, bank::Split::kTrain);
   std::vector<std::int32_t> valid_rows = labelled_rows(*table, bank::Split::kValid);
-  require_rows(train_rows.size(), kMinTrainRows, "train");
-  require_rows(valid_rows.size(), kMinValidRows, "valid");
+  require_rows(train_rows.size(), kMinTrainRows, "train", run);
+  require_rows(valid_rows.size(), kMinValidRows, "valid", run);
   system.take_from_bank(run, loaded.info.schema, labels_of(loaded.features, train_rows));
   prepare_model_directory(request);
 

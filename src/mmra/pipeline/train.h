@@ -33,6 +33,8 @@ struct TrainRequest {
   /// names.
   std::vector<std::string> use;
   RowRules rules;
+  /// "7d": labels are popularities so long after posting (bank::label_of); empty: the bank's own.
+  std::string horizon;
   int max_epochs = 0;  ///< this and the next two: of what learns in epochs
   int batch_size = 0;
   int patience = 0;
@@ -76,11 +78,12 @@ struct EvaluationReport {
 };
 
 /// The metrics of a model over one split, whole. Retrieval as in training. `batch_size` > 0 asks
-/// for the means over batches too.
+/// for the means over batches too. `horizon`: labels of this one instead of the model's.
 [[nodiscard]] EvaluationReport evaluate_model(const std::filesystem::path& bank_directory,
                                               const std::filesystem::path& model_directory,
                                               bank::Split split, std::size_t batch_size,
                                               int num_threads, const std::stop_token& stop,
-                                              ProgressSink& progress);
+                                              ProgressSink& progress,
+                                              const std::string& horizon = {});
 
 }  // namespace mmra::pipeline

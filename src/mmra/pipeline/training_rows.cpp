@@ -35,6 +35,17 @@ class RuledTable final : public bank::BankTable {
     return table_->posted_at(row);
   }
   [[nodiscard]] bank::Split split(std::size_t row) const override { return splits_[row]; }
+  [[nodiscard]] std::uint64_t commit_id() const override { return table_->commit_id(); }
+  [[nodiscard]] bank::HistoryView history(std::size_t row) const override {
+    return table_->history(row);
+  }
+  [[nodiscard]] std::optional<Timestamp> label_known_at(std::size_t row) const override {
+    return table_->label_known_at(row);
+  }
+  [[nodiscard]] std::optional<double> popularity_as_of(std::size_t row,
+                                                       Timestamp moment) const override {
+    return hidden_[row] ? std::nullopt : table_->popularity_as_of(row, moment);
+  }
 
   void hide(const std::vector<bool>& rows) {
     for (std::size_t row = 0; row < rows.size(); ++row) hidden_[row] = hidden_[row] || rows[row];
@@ -72,6 +83,13 @@ bank::Split split_of_time(Timestamp time, const TimeCuts& cuts) {
   return time < cuts.test_from ? bank::Split::kValid : bank::Split::kTest;
 }
 
+/// Whether the label of a row of `split` was known before the next split began: what is learned or
+/// chosen from it is then of the past.
+bool is_known_in_time(std::optional<Timestamp> known_at, bank::Split split, const TimeCuts& cuts) {
+  if (!known_at || split == bank::Split::kTest) return true;
+  return *known_at < (split == bank::Split::kTrain ? cuts.valid_from : cuts.test_from);
+}
+
 retrieval::RetrievalPolicy policy_of(Protocol protocol) {
   return protocol == Protocol::kAuthors ? retrieval::RetrievalPolicy::authors_training()
                                         : retrieval::RetrievalPolicy::honest_training();
@@ -80,10 +98,10 @@ retrieval::RetrievalPolicy policy_of(Protocol protocol) {
 }  // namespace
 
 LoadedBank load_bank(const std::filesystem::path& directory, ProgressSink& progress,
-                     const bank::FeatureColumns& columns) {
+                     const bank::FeatureColumns& columns, std::optional<Duration> horizon) {
   const auto bank = bank::open_bank(directory, bank::OpenMode::kReadOnly);
   progress.begin("loading features", std::nullopt);
-  bank::LoadedFeatures loaded = bank::load_feature_table(*bank, columns);
+  bank::LoadedFeatures loaded = bank::load_feature_table(*bank, columns, horizon);
   progress.end();
   return {directory, bank->info(), std::move(loaded.table), std::move(loaded.features)};
 }
@@ -107,8 +125,11 @@ std::shared_ptr<const bank::BankTable> apply_rules(const LoadedBank& loaded, Row
   std::vector<bool> hidden;
   for (std::size_t row = 0; row < table.num_rows(); ++row) {
     const auto time = table.posted_at(row);
-    hidden.push_back(by_time && !time);
-    splits.push_back(by_time && time ? split_of_time(*time, *rules.cuts) : table.split(row));
+    const bank::Split split =
+        by_time && time ? split_of_time(*time, *rules.cuts) : table.split(row);
+    hidden.push_back(by_time &&
+                     !(time && is_known_in_time(table.label_known_at(row), split, *rules.cuts)));
+    splits.push_back(split);
   }
   auto ruled = std::make_shared<RuledTable>(loaded.table, std::move(splits), std::move(hidden));
   if (rules.drop_near_duplicates) {

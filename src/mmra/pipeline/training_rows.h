@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -23,15 +24,18 @@ struct LoadedBank {
   bank::FeatureTable features;
 };
 
+/// `horizon`: labels of this one instead of the bank's.
 [[nodiscard]] LoadedBank load_bank(const std::filesystem::path& directory, ProgressSink& progress,
-                                   const bank::FeatureColumns& columns = {});
+                                   const bank::FeatureColumns& columns = {},
+                                   std::optional<Duration> horizon = {});
 
 /// [rows] what the titles are compared by (near_duplicates.h), read from the bank.
 [[nodiscard]] std::vector<std::u32string> read_title_keys(const LoadedBank& loaded);
 
 /// The rows of a bank under the rules of an experiment: the same rows in the same order, with the
-/// splits that the protocol gives them. What takes no part (posted at an unknown time where times
-/// decide, or dropped as a near-duplicate) has no popularity here, so it neither trains, nor is
+/// splits that the protocol gives them. What takes no part (where times decide: posted at an
+/// unknown time, or with a label that was not yet known when the next split began; or dropped as a
+/// near-duplicate) has no popularity here, so it neither trains, nor is
 /// scored, nor is retrieved. Fills in `rules.cuts` where the protocol needs them and they are not
 /// there. Throws Error{kInvalidInput} where rows have no times to divide them by.
 [[nodiscard]] std::shared_ptr<const bank::BankTable> apply_rules(const LoadedBank& loaded,

@@ -35,13 +35,17 @@ enum class Choice {
 /// What may be retrieved, decided here and nowhere else: in training, evaluation, prediction,
 /// search and serving alike. A candidate must carry a label, be in an allowed split, not be the
 /// query itself, and, where the query has a time, have been posted strictly before it (candidates
-/// without a time are then left out). With `folds`, what is in the query's own fold is left out
-/// too.
+/// without a time are then left out) and have a label that was known strictly before it. With
+/// `folds`, what is in the query's own fold is left out too.
 struct RetrievalPolicy {
   SplitSet splits = SplitSet::all();
   bool labelled_only = true;
   /// Of every row of the table, -1: in none. Not owned.
   const std::vector<std::int32_t>* folds = nullptr;
+  /// The caller takes the instances' labels as of the query's time (popularity_of()): enough, then,
+  /// that a label was known at that time, be it an earlier count. Else it is
+  /// BankTable::popularity() itself that must have been known.
+  bool labels_as_of = false;
 
   /// Training items and everything that is evaluated retrieve from train.
   static RetrievalPolicy honest_training() {
@@ -54,7 +58,10 @@ struct RetrievalPolicy {
   /// The same policy out of fold: for a model that learns from what rows retrieved, and must not
   /// see a label again in what the row's neighbours retrieved.
   [[nodiscard]] RetrievalPolicy out_of_fold(const std::vector<std::int32_t>& fold_of_row) const {
-    return {splits, labelled_only, &fold_of_row};
+    return {splits, labelled_only, &fold_of_row, labels_as_of};
+  }
+  [[nodiscard]] RetrievalPolicy with_labels_as_of() const {
+    return {splits, labelled_only, folds, /*labels_as_of=*/true};
   }
   /// predict, search and serve: every labelled record but the query.
   static RetrievalPolicy deployed() { return {}; }
@@ -69,6 +76,10 @@ struct QueryIdentity {
   std::optional<std::size_t> without_row = {};  ///< not admitted either
   bool sees_nothing = false;                    ///< no row is admitted
 };
+
+/// The label of an admitted row for a caller whose policy has labels_as_of.
+[[nodiscard]] std::optional<double> popularity_of(const bank::BankTable& table, std::size_t row,
+                                                  const QueryIdentity& query);
 
 [[nodiscard]] bool admits(const RetrievalPolicy& policy, const QueryIdentity& query,
                           const bank::BankTable& table, std::size_t candidate_row);

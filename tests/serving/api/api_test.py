@@ -252,6 +252,23 @@ class Api(WithBank):
         self.assertEqual((found[0]["id"], found[0]["popularity"]), ("new/ü 1", 44.0))
         again = self.ask("PATCH", address, {"split": "valid", "context": {"followers": 6}}).json
         self.assertEqual((again["split"], again["context"]["followers"]), ("valid", 6.0))
+        self.assertEqual(again["counts"], [])
+        for hour, views in ((9, 60), (7, 50)):
+            counted = self.ask("PATCH", address, {"popularity": views,
+                                                  "observed_at": f"2026-03-01T0{hour}:00:00Z"}).json
+        self.assertEqual(counted["counts"],
+                         [{"popularity": 50.0, "observed_at": "2026-03-01T07:00:00Z"},
+                          {"popularity": 60.0, "observed_at": "2026-03-01T09:00:00Z"}])
+        self.assertEqual(counted["popularity"], 60.0, "the latest count")
+        self.assertEqual(self.ask("GET", address).json, counted)
+        found = self.ask("GET", "/v1/search?text=submarine&k=1").json["results"]
+        self.assertEqual(found[0]["popularity"], 60.0)
+        self.expect_problem(self.ask("PATCH", address, {"observed_at": "2026-03-01T09:00:00Z"}), 400,
+                            "missing_member")
+        self.expect_problem(self.ask("PATCH", address, {
+            "popularity": 1, "observed_at": "2026-02-01T00:00:00Z",
+            "posted_at": "2026-02-02T00:00:00Z"}), 400, "invalid_member")
+        self.assertEqual(self.ask("GET", address).json, counted, "all or nothing")
         self.expect_problem(self.ask("POST", "/v1/videos", {"id": "new/ü 1", "title": "x"}), 409,
                             "conflict")
         listed = self.ask("GET", "/v1/videos?q=submarine").json["videos"]
