@@ -169,7 +169,7 @@ TEST_F(Predict, PartsAreThoseThatTheQueryHas) {
 
 TEST_F(Predict, AFramesEffectIsWhatIsLostWithoutItsToken) {
   Query query = by_title("red boat");
-  query.video = *directory_ / "bright.mp4";
+  query.video = directory() / "bright.mp4";
   const EncodedQuery encoded = engine_->encode(std::span(&query, 1), {}).front();
   ASSERT_EQ(encoded.features.visual_tokens.num_tokens, 3);
   const Prediction prediction = engine_->predict(encoded, {});
