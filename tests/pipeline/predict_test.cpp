@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "expect_error.h"
+#include "expect_same_prediction.h"
 #include "mmra/core/error.h"
 #include "shared_bank.h"
 #include "test_files.h"
@@ -251,6 +252,21 @@ TEST_F(Predict, TakesAVideoATitleOrBoth) {
 TEST_F(Predict, SaysTheSameTwice) {
   EXPECT_EQ(predict(by_title("red boat")).log2_popularity,
             predict(by_title("red boat")).log2_popularity);
+}
+
+TEST_F(Predict, SaysTogetherWhatItSaysAlone) {
+  std::vector<Query> queries;
+  for (const char* title : {"red boat", "green piano", "blue tiger", "a boat and a cake", "zzz"}) {
+    queries.push_back(by_title(title));
+    queries.push_back(by_id("v" + std::to_string(7 * queries.size())));
+  }
+  queries.push_back(by_title("red boat"));
+  queries.back().video = *directory_ / "bright.mp4";
+  queries.push_back(by_id("v60"));
+  queries.back().as_of = Timestamp{(1'700'000'000LL + 3 * 3600) * 1000};
+  queries.push_back(by_id("u"));
+  expect_together_as_alone(*engine_, queries);
+  EXPECT_THAT(engine_->predict_all({}, {}), IsEmpty());
 }
 
 TEST_F(Predict, NamesWhatIsMissing) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "expect_error.h"
+#include "expect_same_prediction.h"
 #include "mmra/core/error.h"
 #include "mmra/pipeline/predict.h"
 #include "shared_bank.h"
@@ -99,6 +100,17 @@ TEST_P(Baselines, PredictWhatIsAskedWithAnIntervalAndInstances) {
     ASSERT_FALSE(prediction.parts.empty());
     EXPECT_EQ(prediction.parts.back().part == "retrieval", uses);
   }
+}
+
+TEST_P(Baselines, SayTogetherWhatTheySayAlone) {
+  (void)train_silently(request_);
+  PredictionEngine engine(*directory_ / "bank", request_.model_directory, 1);
+  std::vector<Query> queries(4);
+  queries[0].title = "red boat";
+  queries[1].id = "mute";
+  queries[2].video = *directory_ / "120.mp4";
+  queries[3].title = "green piano";
+  expect_together_as_alone(engine, queries);
 }
 
 TEST_P(Baselines, APredictionIsThatOfTheEvaluation) {

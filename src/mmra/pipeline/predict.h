@@ -85,6 +85,10 @@ class PredictionEngine {
                                                         const std::vector<std::string>& titles,
                                                         const std::stop_token& stop) const;
   [[nodiscard]] Prediction predict(EncodedQuery query, const std::stop_token& stop);
+  /// [queries] what predict() says of each, to the last digits of float32: the model is asked once
+  /// for all of them.
+  [[nodiscard]] std::vector<Prediction> predict_all(std::vector<EncodedQuery> queries,
+                                                    const std::stop_token& stop);
   /// The k most similar labelled records, best first, weighed evenly.
   [[nodiscard]] std::vector<Instance> search(const EncodedQuery& query, int k,
                                              const std::stop_token& stop) const;
@@ -106,7 +110,16 @@ class PredictionEngine {
   [[nodiscard]] const std::vector<double>& sorted_popularity() const { return sorted_popularity_; }
 
  private:
+  struct Asked;
+  struct BatchTables;
+
   void read_table();
+  [[nodiscard]] Asked retrieve(const EncodedQuery& query, BatchTables& tables,
+                               const std::stop_token& stop) const;
+  [[nodiscard]] model::Batch choose_instances(const EncodedQuery& query, const Asked& asked,
+                                              Prediction& prediction) const;
+  [[nodiscard]] std::vector<Prediction> predict_together(std::vector<EncodedQuery> queries,
+                                                         const std::stop_token& stop);
   void set_number(double log2_popularity, const training::ErrorSignals& signals,
                   Prediction& prediction) const;
 
@@ -115,6 +128,7 @@ class PredictionEngine {
   bank::BankSchema schema_;
   TrainingCard card_;
   std::optional<double> similarity_scale_;  ///< nothing: the model does not look at instances
+  bool rows_are_independent_;               ///< of the other rows of a batch
   training::Calibration calibration_;
   std::shared_future<std::shared_ptr<model::Predictor>> predictor_;
   encoders::EncoderSet encoders_;

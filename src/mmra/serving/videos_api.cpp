@@ -173,11 +173,11 @@ void VideosApi::add(const std::shared_ptr<Exchange>& exchange) {
   const auto encode = [this, exchange](bank::Record to_add, pipeline::Query asked) {
     InferenceJob job;
     job.query = std::move(asked);
-    job.answer = [this, exchange, to_add = std::move(to_add)](
-                     pipeline::PredictionEngine&, std::vector<pipeline::EncodedQuery> encoded) {
+    job.answer = [this, exchange, to_add = std::move(to_add)](pipeline::PredictionEngine&,
+                                                              Inferred inferred) {
       const auto stored = std::make_shared<bank::StoredRecord>();
       stored->record = to_add;
-      set_encoding(encoded.front(), *stored);
+      set_encoding(inferred.queries.front(), *stored);
       backend_.submit(backend_.writer(), exchange, [this, stored](Exchange& writing) {
         bank::MemoryBank& bank = backend_.bank();
         const bank::Record& added = stored->record;
@@ -238,12 +238,10 @@ void VideosApi::change(const std::shared_ptr<Exchange>& exchange) {
   job.query.id = id;
   job.titles = {*change.title};
   backend_.check_can_be_asked(job.query, false, true);
-  job.answer = [this, exchange, id, change](pipeline::PredictionEngine&,
-                                            std::vector<pipeline::EncodedQuery> encoded) {
+  job.answer = [this, exchange, id, change](pipeline::PredictionEngine&, Inferred inferred) {
     backend_.submit(backend_.writer(), exchange,
-                    [this, id, change, retitled = std::move(encoded.front())](Exchange& asked) {
-                      apply(asked, id, change, retitled);
-                    });
+                    [this, id, change, retitled = std::move(inferred.queries.front())](
+                        Exchange& asked) { apply(asked, id, change, retitled); });
   };
   backend_.submit(exchange, std::move(job));
 }

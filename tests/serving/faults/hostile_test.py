@@ -9,6 +9,7 @@ seed and its number alone; one that fails is named by both.
 """
 
 import collections
+import copy
 import glob
 import json
 import os
@@ -139,7 +140,7 @@ class Mutator:
     # ---- structure
 
     def odd(self):
-        return self.random.choice(ODD_VALUES)
+        return copy.deepcopy(self.random.choice(ODD_VALUES))
 
     def odd_json(self):
         method, target, document = self.random.choice(JSON_REQUESTS)
@@ -339,9 +340,9 @@ class Hostile(faults.WithBank):
 
     @staticmethod
     def is_broken(request):
-        """Cut off in its head or body, so that the end of input is the answer."""
+        """No HTTP/1, or cut off in its head or body, so that the end of input is the answer."""
         head, end, body = request.partition(b"\r\n\r\n")
-        if not end:
+        if not end or not re.match(rb"[^ ]+ [^ ]+ HTTP/1\.[01]\r", head + b"\r"):
             return True
         length = re.search(rb"(?i)\r\ncontent-length:[ \t]*(\d+)", head)
         if b"chunked" in head.lower():
@@ -359,8 +360,9 @@ class Hostile(faults.WithBank):
                     number = next(numbers, None)
                 if number is None:
                     return
-                request = make(Mutator(number, self.clips))
+                request = b""
                 try:
+                    request = make(Mutator(number, self.clips))
                     answer = self.server.send_bytes(request, timeout=60, half_close=True)
                     fault = self.fault_of(request, answer)
                 except Exception as error:  # connecting failed, perhaps: it is gone
@@ -381,6 +383,7 @@ class Hostile(faults.WithBank):
         for thread in threads:
             thread.join()
         self.assertEqual(found, [], f"seed {OPTIONS.seed}")
+        self.assertEqual(sum(statuses.values()), count if OPTIONS.only < 0 else 1)
         return statuses, details
 
     def expect_no_report(self):
