@@ -261,7 +261,7 @@ TEST_F(Predict, SaysTogetherWhatItSaysAlone) {
     queries.push_back(by_id("v" + std::to_string(7 * queries.size())));
   }
   queries.push_back(by_title("red boat"));
-  queries.back().video = *directory_ / "bright.mp4";
+  queries.back().video = directory() / "bright.mp4";
   queries.push_back(by_id("v60"));
   queries.back().as_of = Timestamp{(1'700'000'000LL + 3 * 3600) * 1000};
   queries.push_back(by_id("u"));

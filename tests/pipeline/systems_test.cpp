@@ -104,11 +104,11 @@ TEST_P(Baselines, PredictWhatIsAskedWithAnIntervalAndInstances) {
 
 TEST_P(Baselines, SayTogetherWhatTheySayAlone) {
   (void)train_silently(request_);
-  PredictionEngine engine(*directory_ / "bank", request_.model_directory, 1);
+  PredictionEngine engine(directory() / "bank", request_.model_directory, 1);
   std::vector<Query> queries(4);
   queries[0].title = "red boat";
   queries[1].id = "mute";
-  queries[2].video = *directory_ / "120.mp4";
+  queries[2].video = directory() / "120.mp4";
   queries[3].title = "green piano";
   expect_together_as_alone(engine, queries);
 }
