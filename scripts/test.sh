@@ -28,7 +28,7 @@ ctest --test-dir build/release --output-on-failure -j "$(nproc)"
 
 bash scripts/lint.sh
 # The rooms that read bytes from outside; all others by hand (HACKING.md), they take ten minutes.
-sanitized=(media_tests bank_tests text_tests hub_tests core_tests)
+sanitized=(media_tests bank_tests text_tests hub_tests core_tests sandbox_tests)
 bash scripts/build.sh asan-ubsan "${sanitized[@]}"
 echo "Testing under sanitizers ..."
 # In quarters, as many at a time as there are processors; the longest first.

@@ -25,6 +25,9 @@ using ::testing::IsEmpty;
 using ::testing::Ne;
 using ::testing::SizeIs;
 
+// Popularity is that of seven days: a row's label is known when the next one is posted.
+constexpr int kSecondsApart = 8 * 24 * 3600;
+
 class Predict : public SharedDirectory<> {
  protected:
   // One bank and one model for all cases: none of them writes.
@@ -39,7 +42,7 @@ class Predict : public SharedDirectory<> {
     const auto further = [](int row) -> std::string {
       if (row < 0) return ",posted_at,video";
       const std::string video = row % 10 == 0 ? "dark.mp4" : row % 10 == 5 ? "bright.mp4" : "";
-      return "," + std::to_string(1'700'000'000 + row * 3600) + "," + video;
+      return "," + std::to_string(1'700'000'000 + row * kSecondsApart) + "," + video;
     };
     const std::string unlabelled = "u,red boat,,test,,\n";
     (void)ingest_text(directory(), made_manifest(80, further) + unlabelled, options);
@@ -214,7 +217,7 @@ TEST_F(Predict, ARecordWithoutALabelIsPredicted) {
 
 TEST_F(Predict, SeesOnlyWhatWasPostedBefore) {
   Query query = by_title("red boat");
-  query.as_of = Timestamp{1'700'000'000'000 + 2 * 3'600'000};
+  query.as_of = Timestamp{(1'700'000'000LL + 2 * kSecondsApart) * 1000};
   const Prediction two = predict(query);
   EXPECT_THAT(two.instances, SizeIs(2));
   double sum = 0.0;
@@ -263,7 +266,7 @@ TEST_F(Predict, SaysTogetherWhatItSaysAlone) {
   queries.push_back(by_title("red boat"));
   queries.back().video = directory() / "bright.mp4";
   queries.push_back(by_id("v60"));
-  queries.back().as_of = Timestamp{(1'700'000'000LL + 3 * 3600) * 1000};
+  queries.back().as_of = Timestamp{(1'700'000'000LL + 3 * kSecondsApart) * 1000};
   queries.push_back(by_id("u"));
   expect_together_as_alone(*engine_, queries);
   EXPECT_THAT(engine_->predict_all({}, {}), IsEmpty());

