@@ -24,6 +24,7 @@ inline TrainRequest small_request(const std::filesystem::path& directory,
   request.max_epochs = 2;
   request.batch_size = 16;
   request.patience = 10;
+  request.least_steps = 0;
   return request;
 }
 

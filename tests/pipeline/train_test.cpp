@@ -59,6 +59,19 @@ TEST_F(Train, WritesAModelThatSaysWhatItWasMadeFrom) {
             read_file(directory_ / "bank/encoders/encoders.json"));
 }
 
+TEST_F(Train, MakesMorePassesOverFewRows) {
+  TrainRequest request = small_request(directory_.path());
+  const auto num_epochs = [&](int least_steps) {
+    request.least_steps = least_steps;
+    request.model_directory = directory_ / ("model-" + std::to_string(least_steps));
+    return train_silently(request).history.epochs.size();
+  };
+  // 48 train rows in batches of 16: two epochs are six steps.
+  EXPECT_EQ(num_epochs(6), 2U);
+  EXPECT_EQ(num_epochs(7), 4U);
+  EXPECT_EQ(num_epochs(18), 6U);
+}
+
 TEST_F(Train, LabelStatisticsAreThoseOfTrainAlone) {
   (void)train_silently(small_request(directory_.path()));
   double sum = 0.0;
