@@ -312,7 +312,7 @@ class Hostile(faults.WithBank):
                     self.clips.append(clip.read())
         shutil.rmtree(folder.name + "/demo")
         self.bank_served = self.copy_bank()
-        self.server = self.serve("--decoders", 2, "--max-queued", 256, "--max-uploads", 32,
+        self.server = self.serve("--decoders", 2, "--max-queued", 256, "--max-uploads", 32, "--deadline", 120,
                                  bank=self.bank_served, program=program)
         self.secret = self.folder.name.encode()
 
@@ -363,7 +363,7 @@ class Hostile(faults.WithBank):
                 request = b""
                 try:
                     request = make(Mutator(number, self.clips))
-                    answer = self.server.send_bytes(request, timeout=60, half_close=True)
+                    answer = self.server.send_bytes(request, timeout=180, half_close=True)
                     fault = self.fault_of(request, answer)
                 except Exception as error:  # connecting failed, perhaps: it is gone
                     answer, fault = b"", repr(error)
@@ -375,7 +375,7 @@ class Hostile(faults.WithBank):
                     if detail := re.search(rb'"detail":"the video cannot be decoded: ([^"]{0,60})', answer):
                         details[detail.group(1).decode()] += 1
                     if fault:
-                        found.append((number, fault, request[:3000], answer[:1500]))
+                        found.append((number, fault, request[:600], answer[:1500]))
 
         threads = [threading.Thread(target=work) for _ in range(OPTIONS.workers)]
         for thread in threads:
