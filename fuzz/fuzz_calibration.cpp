@@ -47,7 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static_cast<void>(outcome_of([&] {
     const Calibration calibration = mmra::training::parse_calibration(text, "f");
     check_intervals(calibration);
-    const std::string written = mmra::training::calibration_to_json(calibration);
+    std::string written = mmra::training::calibration_to_json(calibration);
     require(mmra::training::calibration_to_json(mmra::training::parse_calibration(written, "f")) ==
                 written,
             "a calibration that changes when it is written");

@@ -20,7 +20,7 @@ using mmra::fuzz::require;
 template <typename Read, typename Write>
 void check(std::string_view text, const Read& read, const Write& write, const char* finding) {
   static_cast<void>(outcome_of([&] {
-    const std::string written = write(read(text));
+    std::string written = write(read(text));
     require(write(read(written)) == written, finding);
     return written;
   }));

@@ -66,6 +66,10 @@ void StrictReader::read_number_or_null(const std::string& key, double if_null, d
   out = value.is_null() ? if_null : value.get<double>();
 }
 
+StrictReader StrictReader::below(const std::string& key) {
+  return {take(key), origin_ + ", under \"" + key + "\",", advice_};
+}
+
 bool StrictReader::has(const std::string& key) const { return object_.contains(key); }
 
 const Json& StrictReader::take(const std::string& key) {

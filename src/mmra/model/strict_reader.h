@@ -29,6 +29,8 @@ class StrictReader {
   void read(const std::string& key, std::vector<double>& out);
   /// Null, for which JSON has no number, is `if_null`.
   void read_number_or_null(const std::string& key, double if_null, double& out);
+  /// Of the object under `key`.
+  [[nodiscard]] StrictReader below(const std::string& key);
   [[nodiscard]] bool has(const std::string& key) const;
   [[nodiscard]] const nlohmann::ordered_json& take(const std::string& key);
   void expect_nothing_else() const;

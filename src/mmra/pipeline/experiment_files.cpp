@@ -84,11 +84,10 @@ evaluation::Cost cost_from_json(std::string_view text, const std::string& origin
 }
 
 evaluation::Metrics valid_metrics_from_json(std::string_view text, const std::string& origin) {
-  constexpr const char* kAdvice = "remove the model, and it is trained again";
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  StrictReader reader(json, origin, kAdvice);
-  StrictReader valid(reader.take("valid"), origin + ", under \"valid\",", kAdvice);
+  StrictReader reader(json, origin, "remove the model, and it is trained again");
+  StrictReader valid = reader.below("valid");
   std::int64_t n = 0;
   valid.read("n", n);
   if (n < 0) valid.fail("has a number below 0 under \"n\"");

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "mmra/bank/manifest.h"
+#include "mmra/bank/manifest_rows.h"
 #include "mmra/bank/memory_bank.h"
+#include "mmra/bank/text_checks.h"
 #include "mmra/core/error.h"
 #include "mmra/encoders/encoder_set.h"
 #include "mmra/pipeline/feature_file.h"
@@ -23,9 +25,9 @@ void require_known_columns(const bank::ManifestRow& row, const bank::ColumnTypes
                            const std::string& name) {
   for (const auto& [column, value] : row.context) {
     if (known.count(column) != 0) continue;
-    throw Error(ErrorKind::kInvalidInput,
-                name + ", line " + std::to_string(row.line) + ": the bank has no column \"" +
-                    column + "\"; leave it out, or ingest a manifest that has it first");
+    bank::fail_at_line(name, row.line,
+                       "the bank has no column " + bank::in_quotes(column) +
+                           "; leave it out, or ingest a manifest that has it first");
   }
 }
 

@@ -36,12 +36,10 @@ Json scale_json(const ErrorScale& scale) {
   return json;
 }
 
-ErrorScale read_scale(const Json& json, const std::string& origin) {
-  StrictReader signals(json, origin, kAdvice);
+ErrorScale read_scale(StrictReader signals) {
   ErrorScale scale;
   for (std::size_t s = 0; s < kErrorSignals.size(); ++s) {
-    const std::string name(kErrorSignals[s]);
-    StrictReader signal(signals.take(name), origin + ", under \"" + name + "\",", kAdvice);
+    StrictReader signal = signals.below(std::string(kErrorSignals[s]));
     signal.read("mean", scale.mean[s]);
     signal.read("deviation", scale.deviation[s]);
     signal.read("weight", scale.weights[s]);
@@ -74,10 +72,7 @@ Calibration read_calibration(StrictReader& reader) {
                              calibration.half_width_log2);
   reader.read("num_rows", calibration.num_rows);
   if (version >= 2) {
-    const Json& scale = reader.take("scale");
-    if (!scale.is_null()) {
-      calibration.scale = read_scale(scale, reader.origin() + ", under \"scale\",");
-    }
+    if (!reader.take("scale").is_null()) calibration.scale = read_scale(reader.below("scale"));
   }
   if (reader.has("error_quantiles")) reader.read("error_quantiles", calibration.error_quantiles);
   return calibration;

@@ -159,7 +159,7 @@ class Faults(WithBank):
         load.stop()
         self.assertEqual(load.errors, [])
         self.assertEqual(set(load.statuses), {200})
-        # What is asked together is computed in products of other shapes.
+        # A title that is asked beside others may be rounded otherwise.
         self.assertLess(max(load.values) - min(load.values), 1e-6 * max(1, abs(max(load.values))))
         self.assertGreater(len(load.statuses), 10)
         self.assertEqual(server.stop(), 0)
