@@ -136,6 +136,9 @@ void read_exactly(int descriptor, std::span<std::byte> to, Clock::time_point dea
 
 [[noreturn]] void fail_by_status(int status) {
   std::string why = "its decoder ended early";
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kOutOfMemoryStatus) {
+    why = "it needs more memory than it may have";
+  }
   if (WIFSIGNALED(status)) {
     const int signal = WTERMSIG(status);
     why = signal == SIGXCPU  ? "it takes too long"

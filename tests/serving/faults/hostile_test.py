@@ -352,7 +352,7 @@ class Hostile(faults.WithBank):
     def run_all(self, count, make):
         numbers = iter(range(count) if OPTIONS.only < 0 else [OPTIONS.only])
         lock = threading.Lock()
-        found, statuses, details = [], collections.Counter(), collections.Counter()
+        found, statuses, details = [], collections.Counter(), collections.defaultdict(list)
 
         def work():
             while not found:
@@ -373,7 +373,7 @@ class Hostile(faults.WithBank):
                     status = answer[9:12].decode("latin-1")
                     statuses[status] += 1
                     if detail := re.search(rb'"detail":"the video cannot be decoded: ([^"]{0,60})', answer):
-                        details[detail.group(1).decode()] += 1
+                        details[detail.group(1).decode()].append(number)
                     if fault:
                         found.append((number, fault, request[:600], answer[:1500]))
 
@@ -398,8 +398,8 @@ class Hostile(faults.WithBank):
         seconds = time.monotonic() - started
         print(f"\n{sum(statuses.values())} {name} in {seconds:.0f} s: "
               + ", ".join(f"{n} x {status or 'closed'}" for status, n in sorted(statuses.items())))
-        for detail, times in details.most_common(12):
-            print(f"  {times:5} x {detail}")
+        for detail, numbers in sorted(details.items(), key=lambda item: -len(item[1]))[:12]:
+            print(f"  {len(numbers):5} x {detail} ({name} number {min(numbers)})")
         answer = self.server.ask("POST", "/v1/predict", {"title": "the boat"})
         self.assertEqual(answer.status, 200)
         self.wait_until(lambda: self.server.metric("mmra_uploads_free") == 32)
