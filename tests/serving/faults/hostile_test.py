@@ -404,8 +404,9 @@ class Hostile(faults.WithBank):
         self.assertEqual(answer.status, 200)
         self.wait_until(lambda: self.server.metric("mmra_uploads_free") == 32)
         self.assertEqual(self.server.children(), [])
-        self.assertEqual(self.server.stop(), 0)
+        status = self.server.stop()
         self.expect_no_report()  # leaks too, which are looked for at the end
+        self.assertEqual(status, 0)
         verified = subprocess.run([PROGRAM, "bank", "verify", "--bank", self.bank_served],
                                   capture_output=True)
         self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
