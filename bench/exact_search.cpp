@@ -1,5 +1,9 @@
-// Seconds to retrieve the top 20 of MicroLens-100k's size (19,738 vectors of 1,088 dimensions, all
-// against all), beside those of oneDNN's matrix product alone, which no exact search can beat.
+// Exact search beside what no exact search can beat (bench/README.md):
+//   all: the top 10 of MicroLens-100k's size (19,738 vectors of 1,024 dimensions, all against all),
+//   beside
+//        oneDNN's float32 product of the same matrices alone;
+//   one: single queries in a large table, beside reading its bytes once, and a plain scan of its
+//   floats.
 #include "mmra/retrieval/exact_search.h"
 
 #include <dnnl.h>
@@ -9,6 +13,8 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
@@ -20,32 +26,22 @@
 namespace mmra::bench {
 namespace {
 
-constexpr std::size_t kRows = 19738;
-constexpr std::size_t kDim = 1088;
-constexpr std::size_t kClusters = 300;
-constexpr int kTop = 20;
+constexpr std::size_t kDim = 1024;
+constexpr std::size_t kRowsOfACluster = 66;
+constexpr int kTop = 10;
 
-/// Unit vectors around 300 centres: neighbours as near as those of real titles.
+/// Unit vectors around random centres, one for 66 rows: a centre with normal components and noise
+/// of 0.7 times that size, so that a row's similarity with another of its cluster is about 0.67.
 class ClusteredTable final : public bank::BankTable {
  public:
-  ClusteredTable() : vectors_(kRows * kDim) {
-    std::mt19937 random(1);
-    std::normal_distribution<float> normal;
-    std::vector<float> centres(kClusters * kDim);
-    for (float& value : centres) value = normal(random);
-    for (std::size_t row = 0; row < kRows; ++row) {
-      const float* centre = centres.data() + (random() % kClusters) * kDim;
-      float* to = vectors_.data() + row * kDim;
-      double squares = 0.0;
-      for (std::size_t c = 0; c < kDim; ++c) {
-        to[c] = centre[c] + 0.7F * normal(random);
-        squares += static_cast<double>(to[c]) * to[c];
-      }
-      for (std::size_t c = 0; c < kDim; ++c) to[c] /= static_cast<float>(std::sqrt(squares));
-    }
+  explicit ClusteredTable(std::size_t num_rows) : num_rows_(num_rows), vectors_(num_rows * kDim) {
+    const std::size_t num_clusters = std::max<std::size_t>(1, num_rows / kRowsOfACluster);
+    parallel_for(num_rows, 4096, available_processors(), [&](std::size_t begin, std::size_t end) {
+      for (std::size_t row = begin; row < end; ++row) make_row(row, row % num_clusters);
+    });
   }
   [[nodiscard]] std::uint64_t generation() const override { return 1; }
-  [[nodiscard]] std::size_t num_rows() const override { return kRows; }
+  [[nodiscard]] std::size_t num_rows() const override { return num_rows_; }
   [[nodiscard]] int retrieval_dim() const override { return static_cast<int>(kDim); }
   [[nodiscard]] std::span<const float> retrieval_vectors() const override { return vectors_; }
   [[nodiscard]] std::string_view id(std::size_t /*row*/) const override { return "id"; }
@@ -61,19 +57,39 @@ class ClusteredTable final : public bank::BankTable {
   }
 
  private:
+  void make_row(std::size_t row, std::size_t cluster) {
+    // Numbers of a normal distribution near enough: sums of four even ones.
+    std::minstd_rand centre(static_cast<unsigned>(2 * cluster + 1));
+    std::minstd_rand noise(static_cast<unsigned>(2 * row + 2));
+    const auto normal = [](std::minstd_rand& random) {
+      float sum = -2.0F;
+      for (int i = 0; i < 4; ++i) sum += static_cast<float>(random()) * 0x1.0p-31F;
+      return sum;
+    };
+    float* to = vectors_.data() + row * kDim;
+    double squares = 0.0;
+    for (std::size_t c = 0; c < kDim; ++c) {
+      to[c] = normal(centre) + 0.7F * normal(noise);
+      squares += static_cast<double>(to[c]) * to[c];
+    }
+    for (std::size_t c = 0; c < kDim; ++c) to[c] /= static_cast<float>(std::sqrt(squares));
+  }
+
+  std::size_t num_rows_;
   std::vector<float> vectors_;
 };
 
 /// The same products in the same order of magnitude of blocks, and nothing else.
 double product_seconds(std::span<const float> vectors, int threads) {
+  const std::size_t num_rows = vectors.size() / kDim;
   constexpr std::size_t kBlock = 2048;
   std::vector<float> scores(kBlock * kBlock);
   omp_set_num_threads(threads);
   const Stopwatch watch;
-  for (std::size_t q = 0; q < kRows; q += kBlock) {
-    for (std::size_t t = 0; t < kRows; t += kBlock) {
-      const auto m = static_cast<dnnl_dim_t>(std::min(kBlock, kRows - q));
-      const auto n = static_cast<dnnl_dim_t>(std::min(kBlock, kRows - t));
+  for (std::size_t q = 0; q < num_rows; q += kBlock) {
+    for (std::size_t t = 0; t < num_rows; t += kBlock) {
+      const auto m = static_cast<dnnl_dim_t>(std::min(kBlock, num_rows - q));
+      const auto n = static_cast<dnnl_dim_t>(std::min(kBlock, num_rows - t));
       const auto d = static_cast<dnnl_dim_t>(kDim);
       if (dnnl_sgemm('N', 'T', m, n, d, 1.0F, vectors.data() + q * kDim, d,
                      vectors.data() + t * kDim, d, 0.0F, scores.data(), n) != dnnl_success) {
@@ -85,8 +101,8 @@ double product_seconds(std::span<const float> vectors, int threads) {
 }
 
 double search_seconds(const ClusteredTable& table, int threads) {
-  std::vector<retrieval::QueryIdentity> queries(kRows);
-  for (std::size_t row = 0; row < kRows; ++row) queries[row].own_row = row;
+  std::vector<retrieval::QueryIdentity> queries(table.num_rows());
+  for (std::size_t row = 0; row < queries.size(); ++row) queries[row].own_row = row;
   const Stopwatch watch;
   const retrieval::RetrievalResult result =
       retrieval::search_exact(table, table.retrieval_vectors(), queries, kTop,
@@ -96,11 +112,13 @@ double search_seconds(const ClusteredTable& table, int threads) {
   return seconds;
 }
 
-void run(int runs, int threads) {
-  const ClusteredTable table;
+void print_head(const ClusteredTable& table, int threads) {
   const dnnl_version_t* version = dnnl_version();
-  std::printf("top %d of %zu x %zu, all against all; threads %d, oneDNN %d.%d.%d\n", kTop, kRows,
-              kDim, threads, version->major, version->minor, version->patch);
+  std::printf("top %d of %zu x %zu; threads %d, oneDNN %d.%d.%d\n", kTop, table.num_rows(), kDim,
+              threads, version->major, version->minor, version->patch);
+}
+
+void all_against_all(const ClusteredTable& table, int runs, int threads) {
   std::vector<double> search;
   std::vector<double> product;
   std::vector<double> ratio;
@@ -112,20 +130,109 @@ void run(int runs, int threads) {
   }
   print_times("exact search", search);
   print_times("product alone", product);
+  const auto rows = static_cast<double>(table.num_rows());
   std::printf("product alone: %.0f GFLOP/s; search / product, pair by pair: median %.3f\n",
-              2e-9 * static_cast<double>(kRows) * kRows * kDim / median(product), median(ratio));
-  std::printf("peak memory %.0f MiB\n", peak_memory_mib());
+              2e-9 * rows * rows * kDim / median(product), median(ratio));
+}
+
+/// Seconds to read so many bytes once, all threads together.
+double reading_seconds(std::span<const float> vectors, std::size_t num_bytes, int threads) {
+  const auto* words = reinterpret_cast<const std::uint64_t*>(vectors.data());
+  const std::size_t count = num_bytes / sizeof(std::uint64_t);
+  std::vector<std::uint64_t> sums(static_cast<std::size_t>(threads) + 1);
+  const std::size_t share = (count + sums.size() - 2) / (sums.size() - 1);
+  const Stopwatch watch;
+  parallel_for(count, share, threads, [&](std::size_t begin, std::size_t end) {
+    std::uint64_t lanes[16] = {};
+    for (std::size_t i = begin; i + 16 <= end; i += 16) {
+      for (std::size_t lane = 0; lane < 16; ++lane) lanes[lane] ^= words[i + lane];
+    }
+    for (const std::uint64_t lane : lanes) sums[begin / share] ^= lane;
+  });
+  const double seconds = watch.seconds();
+  if (sums.front() == 1) std::printf(" ");  // so that it is not left out
+  return seconds;
+}
+
+void single_queries(const ClusteredTable& table, int runs, int threads) {
+  const std::span<const float> vectors = table.retrieval_vectors();
+  const Stopwatch coding;
+  const retrieval::ByteVectors bytes(vectors, kDim, threads);
+  std::printf("made bytes of it in %.2f s\n", coding.seconds());
+  std::vector<double> through_bytes;
+  std::vector<double> floats;
+  std::vector<double> reading;
+  std::vector<double> ratio;
+  for (int i = 0; i < runs; ++i) {
+    const std::size_t row = static_cast<std::size_t>(i) * 7919 % table.num_rows();
+    const auto query = vectors.subspan(row * kDim, kDim);
+    retrieval::QueryIdentity identity;
+    identity.own_row = row;
+    const auto search = [&](const retrieval::ByteVectors* first_pass) {
+      return retrieval::search_exact(table, query, std::span(&identity, 1), kTop,
+                                     retrieval::RetrievalPolicy::deployed(), threads, {},
+                                     first_pass);
+    };
+    const Stopwatch with_bytes;
+    const retrieval::RetrievalResult found = search(&bytes);
+    through_bytes.push_back(with_bytes.seconds());
+    const Stopwatch with_floats;
+    const retrieval::RetrievalResult expected = search(nullptr);
+    floats.push_back(with_floats.seconds());
+    if (found.rows != expected.rows || found.similarities != expected.similarities) {
+      throw Error(ErrorKind::kInternal, "the two searches found different rows");
+    }
+    reading.push_back(reading_seconds(vectors, table.num_rows() * kDim, threads));
+    ratio.push_back(through_bytes.back() / reading.back());
+  }
+  print_times("a query through bytes", through_bytes);
+  print_times("a query, floats alone", floats);
+  print_times("reading so many bytes", reading);
+  std::printf("reading: %.1f GB/s; query / reading, pair by pair: median %.3f\n",
+              1e-9 * static_cast<double>(table.num_rows() * kDim) / median(reading), median(ratio));
+}
+
+void write_vectors(const ClusteredTable& table, const char* file) {
+  const std::span<const float> vectors = table.retrieval_vectors();
+  std::ofstream out(file, std::ios::binary);
+  out.write(reinterpret_cast<const char*>(vectors.data()),
+            static_cast<std::streamsize>(vectors.size_bytes()));
+  if (!out.flush()) throw Error(ErrorKind::kIo, std::string("cannot write ") + file);
 }
 
 }  // namespace
 }  // namespace mmra::bench
 
-/// bench_exact_search [RUNS] [THREADS]
+/// bench_exact_search all|one [RUNS] [THREADS] [ROWS]
+/// bench_exact_search write FILE [ROWS]: the table, float32, for the peers' script
 int main(int argc, char** argv) {
-  const int runs = argc > 1 ? std::max(1, std::atoi(argv[1])) : 5;
-  const int threads = argc > 2 ? std::max(1, std::atoi(argv[2])) : mmra::available_processors();
+  const std::string what = argc > 1 ? argv[1] : "all";
+  const auto number = [&](int place, int otherwise) {
+    return argc > place ? std::max(1, std::atoi(argv[place])) : otherwise;
+  };
+  constexpr int kMicroLens = 19738;
+  constexpr int kMillion = 1'000'000;
   try {
-    mmra::bench::run(runs, threads);
+    if (what == "write" && argc > 2) {
+      const mmra::bench::ClusteredTable table(static_cast<std::size_t>(number(3, kMicroLens)));
+      mmra::bench::write_vectors(table, argv[2]);
+      return 0;
+    }
+    if (what != "all" && what != "one") {
+      std::fprintf(stderr, "usage: bench_exact_search all|one [RUNS] [THREADS] [ROWS]\n");
+      return 2;
+    }
+    const bool all = what == "all";
+    const int threads = number(3, mmra::available_processors());
+    const mmra::bench::ClusteredTable table(
+        static_cast<std::size_t>(number(4, all ? kMicroLens : kMillion)));
+    mmra::bench::print_head(table, threads);
+    if (all) {
+      mmra::bench::all_against_all(table, number(2, 5), threads);
+    } else {
+      mmra::bench::single_queries(table, number(2, 20), threads);
+    }
+    std::printf("peak memory %.0f MiB\n", mmra::bench::peak_memory_mib());
   } catch (const mmra::Error& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

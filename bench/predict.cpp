@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -69,6 +71,29 @@ void print_milliseconds(const std::string& what, const Times& times) {
               sorted.size());
 }
 
+/// What a query takes where several are asked at once, as `mmra serve` does under load; in turns.
+void print_together(pipeline::PredictionEngine& engine,
+                    const std::vector<pipeline::Query>& queries) {
+  constexpr std::size_t kMost = 32;
+  std::map<std::size_t, Times> times;
+  for (std::size_t first = 0; first + kMost <= queries.size(); first += kMost) {
+    for (const std::size_t count : {1U, 4U, 16U, 32U}) {
+      std::vector<std::vector<pipeline::EncodedQuery>> batches;
+      for (std::size_t i = 0; i < kMost; i += count) {
+        batches.push_back(engine.encode(std::span(queries).subspan(first + i, count), {}));
+      }
+      times[count].add([&] {
+        for (auto& batch : batches) (void)engine.predict_all(std::move(batch), {});
+      });
+    }
+  }
+  for (const auto& [count, taken] : times) {
+    std::printf(
+        "beyond the encoders, %zu at once: median %.2f ms a query, processor time %.2f ms\n", count,
+        1000.0 * median(taken.clock) / kMost, 1000.0 * median(taken.processor) / kMost);
+  }
+}
+
 void run(const Options& options) {
   pipeline::PredictionEngine engine(options.bank, options.model, options.threads);
   const auto queries = new_titles(engine.bank(), options.queries);
@@ -88,6 +113,7 @@ void run(const Options& options) {
               environment("OPENBLAS_CORETYPE").c_str(), environment("GOMP_SPINCOUNT").c_str());
   print_milliseconds("prediction", whole);
   print_milliseconds("of that the encoders", encoding);
+  print_together(engine, queries);
   std::printf("beyond the encoders: median %.2f ms, processor time %.2f ms; peak memory %.0f MiB\n",
               1000.0 * (median(whole.clock) - median(encoding.clock)),
               1000.0 * (median(whole.processor) - median(encoding.processor)), peak_memory_mib());

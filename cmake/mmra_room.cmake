@@ -49,13 +49,19 @@ endfunction()
 
 set(MMRA_TEST_HEADERS ${MMRA_COMMON_HEADERS} <gmock/gmock.h> <gtest/gtest.h>)
 
-# mmra_test(NAME [WHOLE] SOURCES ... LINK ... [PRECOMPILE headers]): one test program a room; every
-# case is found by ctest.
+# mmra_test(NAME [WHOLE] [COST seconds] SOURCES ... LINK ... [PRECOMPILE headers]): one test program a
+# room; every case is found by ctest.
 # OpenMP's threads sleep while they wait (apps/mmra/openmp_threads.h): tests run side by side.
 # WHOLE: one ctest entry for all cases, where each start is slow (LibTorch takes half a second).
+# COST: of its longest entries. Where ctest has no times of an earlier run, it begins with what costs
+# most, so that no long test is left to run alone at the end.
 # PRECOMPILE: as in mmra_room; else all tests share tests/precompiled.cpp's.
 function(mmra_test name)
-  cmake_parse_arguments(TEST "WHOLE" "" "SOURCES;LINK;PRECOMPILE" ${ARGN})
+  cmake_parse_arguments(TEST "WHOLE" "COST" "SOURCES;LINK;PRECOMPILE" ${ARGN})
+  set(cost "")
+  if(TEST_COST)
+    set(cost COST ${TEST_COST})
+  endif()
   add_executable(${name} ${TEST_SOURCES})
   mmra_compile_lightly(${name})
   # A program's flag for position-independent code is not a library's; without either, both can use
@@ -74,8 +80,9 @@ function(mmra_test name)
   target_link_libraries(${name} PRIVATE ${TEST_LINK} GTest::gmock GTest::gtest_main mmra_options)
   if(TEST_WHOLE)
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES TIMEOUT 900 ENVIRONMENT GOMP_SPINCOUNT=1000)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 900 ENVIRONMENT GOMP_SPINCOUNT=1000 ${cost})
   else()
-    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300 ENVIRONMENT GOMP_SPINCOUNT=1000)
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
+                         PROPERTIES TIMEOUT 300 ENVIRONMENT GOMP_SPINCOUNT=1000 ${cost})
   endif()
 endfunction()

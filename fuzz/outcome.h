@@ -26,7 +26,7 @@ std::string outcome_of(Action&& action) {
   try {
     return action();
   } catch (const Error& error) {
-    const std::string message = error.what();
+    std::string message = error.what();
     require(!message.empty() && message.find_first_of("\r\n") == std::string::npos,
             "the message of an error is not one line");
     require(error.kind() != ErrorKind::kInternal, "outside bytes led to an internal error");

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches axe-core, with which tests/web/page_test.py looks for faults of accessibility, by npm into
+# Fetches axe-core, with which the tests in tests/web look for faults of accessibility, by npm into
 # build/axe. With --optional a machine without npm or network is no failure: the test then says that
 # it did not look. Safe to run twice.
 set -euo pipefail

@@ -9,8 +9,8 @@ seconds=${1:-60}
 [[ $seconds =~ ^[0-9]+$ ]] || { echo "error: not a number of seconds: $seconds" >&2; exit 2; }
 shift $(($# > 0))
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(clip_stream export hub image_processor lmdb_pages manifest model_config
-                                 multipart predictor_config record request safetensors svm_file word_piece)
+[ ${#names[@]} -gt 0 ] || names=(calibration clip_stream export hub image_processor lmdb_pages manifest model_config
+                                 multipart predictor_config record request safetensors svm_file training_files word_piece)
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -19,18 +19,21 @@ if ! { cmake --preset fuzz && cmake --build --preset fuzz -j "$(nproc)"; } >"$lo
   exit 1
 fi
 mkdir -p build/fuzz/findings
-for name in "${names[@]}"; do
-  corpus=build/fuzz/corpus/$name
+export seconds
+
+# One target; what it said is shown where it found a fault.
+fuzz_target() {
+  local name=$1 corpus=build/fuzz/corpus/$1 dictionary=() said
   mkdir -p "$corpus"
-  dictionary=()
   [ -f "fuzz/$name.dict" ] && dictionary=("-dict=fuzz/$name.dict")
-  echo "fuzz_$name: $seconds s"
-  if ! "build/fuzz/bin/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+  if ! said=$("build/fuzz/bin/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
       -artifact_prefix="build/fuzz/findings/$name-" "${dictionary[@]}" \
-      "$corpus" "tests/golden/fuzz/$name" >"$log" 2>&1; then
-    cat "$log" >&2
-    echo "error: fuzz_$name found a fault; its input is in build/fuzz/findings" >&2
-    exit 1
+      "$corpus" "tests/golden/fuzz/$name" 2>&1); then
+    printf '%s\nerror: fuzz_%s found a fault; its input is in build/fuzz/findings\n' "$said" "$name" >&2
+    return 255  # xargs begins nothing more
   fi
-  tail -n 1 "$log"
-done
+  echo "fuzz_$name: ${said##*$'\n'}"
+}
+export -f fuzz_target
+# As many at a time as there are processors; each has its seconds.
+printf '%s\0' "${names[@]}" | xargs -0 -P "$(nproc)" -n 1 bash -c 'fuzz_target "$1"' fuzz_target || exit 1

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes docs/images/page-*.png, the README's pictures of the page of `mmra serve`: a demo bank, the
-# service on it, and Chromium. Needs a release build and the packages chromium, chromium-driver and
-# python3-selenium. Look at the pictures before committing them.
+# Makes docs/images/page-*.png, the README's pictures of the page of `mmra serve`, and experiment.png, the
+# report of an experiment: a demo bank, the service and `mmra reproduce` on it, and Chromium. Needs a
+# release build and the packages chromium, chromium-driver and python3-selenium. Look at the pictures
+# before committing them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 program=build/release/bin/mmra
@@ -10,4 +11,4 @@ if [ ! -x "$program" ]; then
   exit 1
 fi
 /usr/bin/python3 tests/web/screenshots.py "$program" build/screenshots docs/images
-ls -l docs/images/page-*.png
+ls -l docs/images/page-*.png docs/images/experiment.png

@@ -76,6 +76,9 @@ export function frameList(frames) {
         h('img', { src: frame.thumbnail, alt: '', width: 128, height: 96 }),
         h('figcaption', {},
           frame.time_s === undefined || frame.time_s === null ? '' : `${frame.time_s.toFixed(1)} s `,
+          frame.effect_log2 !== undefined &&
+            h('span', { class: `times ${direction(frame.effect_log2)}` },
+              h('span', { class: 'visually-hidden' }, 'makes the prediction '), `${times(frame.effect_log2)} `),
           // What is said of the frame before is not said again.
           (frame.caption !== frames[i - 1]?.caption && frame.caption) || ''))));
 }

@@ -183,11 +183,14 @@ function wordsBox(answer, box) {
 }
 
 function framesPanel(answer) {
-  const frames = answer.frames?.length > 0 ? answer.frames : [];
+  const effects = answer.frame_effects_log2 ?? [];
+  const frames = (answer.frames ?? []).map((frame, i) => ({ ...frame, effect_log2: effects[i] }));
   if (frames.length === 0) return null;
   return h('section', { class: 'panel rise', 'aria-labelledby': 'frames-heading' },
     h('h2', { id: 'frames-heading' }, 'What it saw'),
-    h('p', { class: 'sub' }, 'The frames that were looked at, and what was made of them.'),
+    h('p', { class: 'sub' }, effects.length > 0
+      ? 'The frames that were looked at, what each does to the prediction, and what was made of them.'
+      : 'The frames that were looked at, and what was made of them.'),
     frameList(frames));
 }
 

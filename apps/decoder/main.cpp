@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <new>
 #include <string>
 
 #include "mmra/core/error.h"
@@ -84,7 +85,9 @@ int main(int argc, char** argv) {
     } catch (const Error& error) {
       mmra::sandbox::write_error(Error(error.kind(), without_name(error.what())), write_all);
     }
-  } catch (const std::exception&) {  // no memory, nobody reads: how it ends says enough
+  } catch (const std::bad_alloc&) {
+    return mmra::sandbox::kOutOfMemoryStatus;
+  } catch (const std::exception&) {  // nobody reads
     return EXIT_FAILURE;
   }
   // What was allocated goes with the process.

@@ -1,11 +1,14 @@
 #include "mmra/pipeline/ingest.h"
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
+#include <span>
 
 #include "command.h"
 #include "console.h"
 #include "interrupt.h"
 #include "mmra/hub/model_cache.h"
+#include "mmra/pipeline/ingest_stream.h"
 
 namespace mmra::app {
 namespace {
@@ -16,7 +19,39 @@ struct IngestFlags {
   std::string encoders = "builtin";
   int jobs = 0;
   bool strict = false;
+  bool follow = false;
 };
+
+/// One JSON object a row, on standard output as soon as the row's fate is certain.
+void acknowledge(std::span<const pipeline::IngestedRow> rows) {
+  for (const pipeline::IngestedRow& row : rows) {
+    nlohmann::ordered_json document = {{"line", row.line}, {"id", row.id}};
+    document["outcome"] = pipeline::name_of(row.outcome);
+    if (row.failure) document["error"] = row.failure->what;
+    if (row.warning) document["warning"] = *row.warning;
+    print_json(document, /*indented=*/false);
+  }
+  std::fflush(stdout);
+}
+
+int run_follow(const IngestFlags& flags, const CommonOptions& common) {
+  pipeline::StreamOptions options;
+  options.bank_directory = flags.options.bank_directory;
+  options.precision = flags.options.precision;
+  options.stop = stop_on_interrupt();
+  options.num_threads = common.threads();
+  options.num_jobs = flags.jobs > 0 ? flags.jobs : common.threads();
+  options.acknowledge = acknowledge;
+  const pipeline::IngestReport report = pipeline::ingest_stream(flags.manifest, options);
+  if (!common.quiet) {
+    std::fprintf(
+        stderr, "%lld added, %lld updated, %lld unchanged, %lld failed of %lld rows in %s.\n",
+        static_cast<long long>(report.num_added), static_cast<long long>(report.num_updated),
+        static_cast<long long>(report.num_unchanged), static_cast<long long>(report.num_failed),
+        static_cast<long long>(report.num_rows), readable_seconds(report.seconds).c_str());
+  }
+  return report.num_failed > 0 && flags.strict ? 1 : 0;
+}
 
 int run_ingest(const IngestFlags& flags, const CommonOptions& common) {
   ConsoleProgress progress(common.quiet);
@@ -87,6 +122,10 @@ void add_ingest_command(CLI::App& app, CommonOptions& common) {
   command->add_option("--jobs", flags->jobs, "Clips decoded at once [--threads]")
       ->check(at_least(1));
   command->add_flag("--strict", flags->strict, "Exit with 1 where a row failed");
+  auto* follow = command->add_flag(
+      "--follow", flags->follow,
+      "Take in JSON Lines as they come, from - or a file that grows, into a bank that is there; "
+      "print a line for each row when it is on disk");
   auto* unit = command
                    ->add_option("--unit", options.popularity_unit,
                                 "What popularity counts: comments, views, likes …")
@@ -102,6 +141,10 @@ void add_ingest_command(CLI::App& app, CommonOptions& common) {
   command
       ->add_option("--retrieval-vectors", options.retrieval_vectors, "Retrieval vectors, likewise")
       ->group("Features made elsewhere");
+  for (const char* of_new_banks : {"--encoders", "--frames", "--unit", "--horizon",
+                                   "--visual-features", "--text-features", "--retrieval-vectors"}) {
+    follow->excludes(command->get_option(of_new_banks));
+  }
   add_common_flags(*command, common);
   command->footer(
       "\nCan be stopped and run again: rows that the bank has (same content, same encoders) are "
@@ -111,7 +154,9 @@ void add_ingest_command(CLI::App& app, CommonOptions& common) {
     flags->options.frames_given = frames->count() > 0;
     flags->options.unit_given = unit->count() > 0;
     flags->options.horizon_given = horizon->count() > 0;
-    common.run = [flags, &common] { return run_ingest(*flags, common); };
+    common.run = [flags, &common] {
+      return flags->follow ? run_follow(*flags, common) : run_ingest(*flags, common);
+    };
   });
 }
 

@@ -89,6 +89,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of the write, not a silent death
+  std::signal(SIGXFSZ, SIG_IGN);  // a file at the limit of its size: the same
   try {
     const int status = run(argc, argv);
     if (std::fflush(stdout) != 0) {

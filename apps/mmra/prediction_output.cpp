@@ -24,6 +24,21 @@ namespace {
 /// By what factor a part or an instance changes the prediction: "×1.25".
 std::string factor(double effect_log2) { return "×" + fixed(std::exp2(effect_log2), 2); }
 
+/// Each frame with what it does to the number, and what it shows where that changes.
+std::string frames_text(const pipeline::Prediction& prediction) {
+  const std::vector<std::string>& captions = prediction.captions;
+  if (prediction.frame_effects_log2.empty()) {
+    return captions.empty() ? "" : "\n" + describe_captions(captions);
+  }
+  Table table({"frame", "it makes", "it shows"});
+  for (std::size_t i = 0; i < prediction.frame_effects_log2.size(); ++i) {
+    const bool is_new = i < captions.size() && (i == 0 || captions[i] != captions[i - 1]);
+    table.add_row({std::to_string(i + 1), factor(prediction.frame_effects_log2[i]),
+                   is_new ? one_line(captions[i], 96) : ""});
+  }
+  return "\nWhat each frame does to the number:\n" + table.to_text();
+}
+
 std::string parts_text(const pipeline::Prediction& prediction) {
   if (prediction.parts.empty()) return {};
   Table table({"what", prediction.unit + " without it", "it makes", "share"});
@@ -45,7 +60,7 @@ std::string to_text(const pipeline::Prediction& prediction) {
                      readable_count(prediction.interval_high) + ".\n";
   text += "More than " + fixed(prediction.percentile, 0) +
           " % of the bank's records have. (log2: " + fixed(prediction.log2_popularity, 2) + ")\n";
-  if (!prediction.captions.empty()) text += "\n" + describe_captions(prediction.captions);
+  text += frames_text(prediction);
   text += parts_text(prediction);
   if (prediction.instances.empty()) {
     return text + "\nThe bank has no record that it may be compared with.\n";

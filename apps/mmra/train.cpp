@@ -176,6 +176,9 @@ int run_train(const TrainFlags& flags, const CommonOptions& common) {
   request.config.without = to_without(flags.without);
   share_settings(flags.without, request);
   if (is_neural_baseline(flags)) set_neural_baseline(flags, request);
+  if (is_given(flags, "--epochs") || is_given(flags, "--patience") || is_neural_baseline(flags)) {
+    request.least_steps = 0;
+  }
   request.num_threads = common.threads();
   request.stop = stop_on_interrupt();
   const pipeline::TrainSummary summary = pipeline::train_model(request, progress);
@@ -282,7 +285,9 @@ void add_network_flags(CLI::App& command, TrainFlags& flags) {
           ->check(CLI::PositiveNumber));
   add_of_epochs(command.add_option("--width", request.config.width, "Width of the network")
                     ->check(at_least(1)));
-  add_of_epochs(command.add_option("--epochs", request.max_epochs, "At most so many epochs")
+  add_of_epochs(command
+                    .add_option("--epochs", request.max_epochs,
+                                "At most so many epochs; on few rows, where it is not given, more")
                     ->check(at_least(1)));
   add_of_epochs(
       command.add_option("--batch", request.batch_size, "Rows a step")->check(at_least(1)));

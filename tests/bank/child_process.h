@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <functional>
 
 namespace mmra::testing {
@@ -34,6 +35,12 @@ inline int wait_for_child(pid_t child) {
 /// Both in one. Exit status 99: an exception that the action let pass.
 inline int run_in_child(const std::function<int()>& action) {
   return wait_for_child(start_child(action));
+}
+
+/// How often a test that kills at random moments does so: MMRA_KILLS, else `otherwise`.
+inline int num_kills(int otherwise) {
+  const char* value = std::getenv("MMRA_KILLS");
+  return value == nullptr ? otherwise : std::atoi(value);
 }
 
 }  // namespace mmra::testing

@@ -43,6 +43,7 @@ class DamagedBank : public ::testing::Test {
   DamagedBank() {
     const auto bank = create_bank(path(), small_schema());
     std::vector<StoredRecord> records;
+    records.reserve(10);
     for (int i = 0; i < 10; ++i) records.push_back(made_record("v" + std::to_string(i)));
     bank->put(records);
     (void)bank->table();

@@ -64,7 +64,7 @@ TEST(KilledWriter, LosesNothingThatItAcknowledged) {
   { const auto bank = create_bank(path, small_schema()); }
   RandomValues random(30);
   std::vector<bool> is_there;  // by batch
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < testing::num_kills(20); ++round) {
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);
     const int first = static_cast<int>(is_there.size());
@@ -145,7 +145,7 @@ TEST(KilledWriter, KeepsEveryCountWhereverACompactionIsKilled) {
   }
   RandomValues random(32);
   std::size_t num_counts = 0;
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < testing::num_kills(20); ++round) {
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);
     const pid_t child = testing::start_child([&]() -> int {
@@ -179,7 +179,7 @@ TEST(KilledWriter, KeepsEveryCountWhereverACompactionIsKilled) {
 // As above while the bank itself is being made.
 TEST(KilledWriter, LeavesAWholeBankOrNone) {
   RandomValues random(31);
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < testing::num_kills(20); ++round) {
     const TemporaryDirectory directory;
     const pid_t child = testing::start_child([&] {
       const auto bank = create_bank(directory / "bank", small_schema());

@@ -1,11 +1,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <sstream>
 #include <string>
+#include <vector>
 
+#include "bank/child_process.h"
+#include "mmra/bank/memory_bank.h"
 #include "mmra/core/files.h"
 #include "run_program.h"
 #include "test_files.h"
@@ -200,6 +205,60 @@ TEST_F(Ingest, SurvivesKillAtRandomMoments) {
   }
   ASSERT_EQ(ingest("m.csv").status, 0);
   EXPECT_EQ(info()["records"], 4000);
+}
+
+TEST_F(Ingest, FollowsStandardInputAndSaysWhatIsOnDisk) {
+  write("m.csv", kHeader + rows(0, 50));
+  ASSERT_EQ(ingest("m.csv").status, 0);
+  const std::string input =
+      "{\"id\": \"new\", \"title\": \"a kite\", \"popularity\": 4}\n[]\n"
+      "{\"id\": \"last\", \"title\": \"no line break\"}";
+  const ProgramResult result =
+      run_mmra({"ingest", "-", "--follow", "--bank", path("bank"), "--jobs", "1"}, input);
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("2 added, 0 updated, 0 unchanged, 1 failed of 3 rows"));
+  std::istringstream lines(result.out);
+  std::vector<json> acknowledged;
+  for (std::string line; std::getline(lines, line);) acknowledged.push_back(json::parse(line));
+  ASSERT_EQ(acknowledged.size(), 3U);
+  std::sort(acknowledged.begin(), acknowledged.end(),
+            [](const json& a, const json& b) { return a["line"] < b["line"]; });
+  EXPECT_EQ(acknowledged[0], json({{"line", 1}, {"id", "new"}, {"outcome", "added"}}));
+  EXPECT_EQ(acknowledged[1]["outcome"], "failed");
+  EXPECT_THAT(acknowledged[1]["error"].get<std::string>(),
+              HasSubstr("standard input, line 2: expected a JSON object"));
+  EXPECT_EQ(acknowledged[2]["id"], "last");
+  EXPECT_EQ(info()["records"], 52);
+  EXPECT_NE(run_mmra({"ingest", "-", "--follow", "--bank", path("bank"), "--unit", "likes"}).status,
+            0);
+}
+
+TEST_F(Ingest, WhatWasAcknowledgedOutlivesKills) {
+  write("m.csv", kHeader + rows(0, 20));
+  ASSERT_EQ(ingest("m.csv").status, 0);
+  std::string stream;
+  for (int i = 0; i < 3000; ++i) {
+    stream +=
+        json({{"id", "s" + std::to_string(i)}, {"title", "kite " + std::to_string(i)}}).dump();
+    stream += "\n";
+  }
+  write("rows.jsonl", stream);
+  std::mt19937 random(11);
+  std::size_t num_acknowledged = 0;
+  for (int round = 0; round < num_kills(12); ++round) {
+    const std::chrono::milliseconds delay(20 + random() % 300);
+    const ProgramResult result = run_mmra_and_signal(
+        {"ingest", path("rows.jsonl"), "--follow", "--bank", path("bank")}, delay, SIGKILL);
+    const auto bank = bank::open_bank(path("bank"), bank::OpenMode::kReadOnly);
+    std::istringstream lines(result.out);
+    for (std::string line; std::getline(lines, line);) {
+      if (!line.ends_with('}')) continue;  // cut by the kill
+      ++num_acknowledged;
+      ASSERT_TRUE(bank->find(json::parse(line)["id"].get<std::string>())) << round << line;
+    }
+    ASSERT_TRUE(bank->verify().empty()) << round;
+  }
+  EXPECT_GT(num_acknowledged, 0U);
 }
 
 }  // namespace

@@ -108,7 +108,7 @@ TEST_F(Reproduce, ATableThatIsStoppedAndKilledGoesOn) {
   write_file_atomically(model / "metrics.json", "{}");
   const ProgramResult damaged = run_mmra(arguments());
   EXPECT_EQ(damaged.status, 1);
-  EXPECT_THAT(damaged.err, HasSubstr("metrics.json is damaged"));
+  EXPECT_THAT(damaged.err, HasSubstr("metrics.json has no key \"valid\""));
   EXPECT_THAT(damaged.err, HasSubstr("remove the model"));
 
   // A checkpoint that cannot be read: the training says so, and the others stay.

@@ -151,6 +151,8 @@ TEST_F(Spine, AManifestsRowIsNeverItsOwnInstance) {
   EXPECT_EQ(num_rows, 20);
 }
 
+// What each of them then evaluates and predicts is in tests/pipeline/train_test.cpp: a process
+// takes a second to load LibTorch.
 TEST_F(Spine, EveryVariantAndAblationTrains) {
   for (const std::vector<std::string>& flags :
        std::vector<std::vector<std::string>>{{"--variant", "released"},
@@ -159,19 +161,31 @@ TEST_F(Spine, EveryVariantAndAblationTrains) {
                                              {"--without", "negative"},
                                              {"--without", "text"},
                                              {"--protocol", "authors", "-k", "3"}}) {
+    SCOPED_TRACE(flags[1]);
     const std::string out = model("m-" + flags[1]);
     std::vector<std::string> more{"--epochs", "1"};
     more.insert(more.end(), flags.begin(), flags.end());
     const ProgramResult trained = train(out, more);
-    ASSERT_EQ(trained.status, 0) << flags[1] << ": " << trained.err;
+    ASSERT_EQ(trained.status, 0) << trained.err;
     const json config = json::parse(read_file(out + "/config.json"));
-    EXPECT_EQ(config["similarity_scale"], flags[1] == "released" ? 1.0 : 10.0) << flags[1];
+    const bool released = flags[1] == "released";
+    EXPECT_EQ(config["variant"], released ? "released" : "paper");
+    EXPECT_EQ(config["similarity_scale"], released ? 1.0 : 10.0);
+    for (const char* part : {"retrieval", "positive", "negative", "visual", "text"}) {
+      const std::string name = part;
+      const bool attention = name == "positive" || name == "negative";
+      const bool left_out = flags[0] == "--without" && flags[1].find(name) != std::string::npos;
+      EXPECT_EQ(config["without"][attention ? name + "_attention" : name], left_out) << name;
+    }
+    EXPECT_EQ(json::parse(read_file(out + "/training.json"))["protocol"],
+              flags[1] == "authors" ? "authors" : "honest");
+    if (!released && flags[1] != "authors") continue;
     const ProgramResult evaluated =
         run_mmra({"evaluate", "--bank", bank(), "--model", out, "--json", "--quiet"});
-    EXPECT_EQ(evaluated.status, 0) << flags[1] << ": " << evaluated.err;
+    EXPECT_EQ(evaluated.status, 0) << evaluated.err;
     const ProgramResult predicted =
         run_mmra({"predict", "--bank", bank(), "--model", out, "--title", "the cake"});
-    EXPECT_EQ(predicted.status, 0) << flags[1] << ": " << predicted.err;
+    EXPECT_EQ(predicted.status, 0) << predicted.err;
   }
 }
 

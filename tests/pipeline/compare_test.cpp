@@ -9,55 +9,45 @@
 #include <vector>
 
 #include "expect_error.h"
-#include "made_model.h"
 #include "mmra/core/error.h"
-#include "test_files.h"
+#include "shared_bank.h"
 
 namespace mmra::pipeline::testing {
 namespace {
 
 using mmra::testing::expect_error;
-using mmra::testing::TemporaryDirectory;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-class Compare : public ::testing::Test {
+class Compare : public SharedMixedBank<> {
  protected:
-  // One bank and two models for all cases: none of them writes.
+  // Two models for all cases: none of them writes.
   static void SetUpTestSuite() {
-    directory_ = new TemporaryDirectory();
-    ingest_mixed_rows(directory_->path(), "likes");
+    SharedMixedBank::SetUpTestSuite();
     for (const char* system : {"ridge", "mmra-plus"}) {
-      (void)train_silently(baseline_request(directory_->path(), system));
+      (void)train_silently(baseline_request(directory(), system));
     }
-    ridge_ = open("ridge");
+    ridge_ = open_engine("ridge");
   }
   static void TearDownTestSuite() {
-    delete ridge_;
-    delete directory_;
-  }
-  static PredictionEngine* open(const std::string& model) {
-    return new PredictionEngine(*directory_ / "bank", *directory_ / model, 1);
+    ridge_.reset();
+    SharedMixedBank::TearDownTestSuite();
   }
   static Query clip() {
     Query query;
-    query.video = *directory_ / "20.mp4";
+    query.video = directory() / "20.mp4";
     return query;
   }
 
-  static TemporaryDirectory* directory_;
-  static PredictionEngine* ridge_;
+  inline static std::unique_ptr<PredictionEngine> ridge_;
 };
-
-TemporaryDirectory* Compare::directory_ = nullptr;
-PredictionEngine* Compare::ridge_ = nullptr;
 
 TEST_F(Compare, SaysOfEveryTitleWhatPredictSays) {
   const std::vector<std::string> titles{"red boat", "blue tiger", "", "green cake"};
   for (const char* model : {"ridge", "mmra-plus"}) {
     SCOPED_TRACE(model);
-    const std::unique_ptr<PredictionEngine> engine(open(model));
+    const auto engine = open_engine(model);
     const Comparison comparison = compare_titles(*engine, clip(), titles, {});
     EXPECT_EQ(comparison.titles, titles);
     ASSERT_THAT(comparison.predictions, SizeIs(4));
@@ -92,7 +82,7 @@ TEST_F(Compare, SaysOfEveryTitleWhatPredictSays) {
 }
 
 TEST_F(Compare, TriesOtherTitlesOnAStoredRecordWhichIsNeverItsOwnInstance) {
-  const auto bank = open_made_bank(directory_->path());
+  const auto bank = open_made_bank(directory());
   Query query;
   query.id = "v0";
   const std::string own_title = bank->find("v0")->title;

@@ -102,31 +102,36 @@ INSTANTIATE_TEST_SUITE_P(Protocols, EvaluateBy,
                          ::testing::Values(Protocol::kHonest, Protocol::kAuthors),
                          [](const auto& protocol) { return name_of(protocol.param); });
 
+// Popularity is that of seven days: a row's label is known when the next one is posted.
+constexpr Duration kDaysApart{std::int64_t{8} * 24 * 3'600'000};
+
 TEST_F(Evaluate, NoRowSeesALaterOne) {
-  const auto hour_of = [](const std::string& id) { return std::stoi(id.substr(1)); };
+  const auto number_of = [](const std::string& id) { return std::stoi(id.substr(1)); };
   change_records(
       directory_.path(), [](const auto&) { return true; },
-      [&](bank::Record& record) { record.posted_at = Timestamp{hour_of(record.id) * 3'600'000}; });
+      [&](bank::Record& record) {
+        record.posted_at = Timestamp{kDaysApart.ms * number_of(record.id)};
+      });
   train(Protocol::kHonest);
   const EvaluationReport before = evaluate_silently(directory_.path(), Split::kTest);
   constexpr int kBorder = 40;
   const std::vector<float> after = predictions_with_other_labels(
-      Split::kTest, [&](const bank::Record& record) { return hour_of(record.id) >= kBorder; });
+      Split::kTest, [&](const bank::Record& record) { return number_of(record.id) >= kBorder; });
   int num_changed = 0;
   for (std::size_t i = 0; i < before.ids.size(); ++i) {
     const bool changed = after[i] != before.predictions[i];
-    EXPECT_FALSE(changed && hour_of(before.ids[i]) <= kBorder) << before.ids[i];
+    EXPECT_FALSE(changed && number_of(before.ids[i]) <= kBorder) << before.ids[i];
     num_changed += changed ? 1 : 0;
   }
   EXPECT_GT(num_changed, 0) << "later rows do see them";
 }
 
-/// Row v<i> was posted in the i-th hour.
+/// Row v<i> was posted eight days after the one before.
 void post_by_number(const std::filesystem::path& directory) {
   change_records(
       directory, [](const auto&) { return true; },
       [](bank::Record& record) {
-        record.posted_at = Timestamp{std::stoi(record.id.substr(1)) * 3'600'000};
+        record.posted_at = Timestamp{kDaysApart.ms * std::stoi(record.id.substr(1))};
       });
 }
 
@@ -158,7 +163,7 @@ TEST_F(Evaluate, TheChronologicalProtocolDividesByTime) {
   // What comes later does not move the borders of a model that there is.
   change_records(
       directory_.path(), [](const auto& record) { return record.id == "v79"; },
-      [](bank::Record& record) { record.posted_at = Timestamp{79LL * 3'600'000}; });
+      [](bank::Record& record) { record.posted_at = Timestamp{79 * kDaysApart.ms}; });
   expect_ids(Split::kTrain, 0, 62);
   expect_ids(Split::kTest, 71, 79);
 }

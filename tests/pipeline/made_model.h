@@ -24,6 +24,7 @@ inline TrainRequest small_request(const std::filesystem::path& directory,
   request.max_epochs = 2;
   request.batch_size = 16;
   request.patience = 10;
+  request.least_steps = 0;
   return request;
 }
 
@@ -109,8 +110,7 @@ class StopAfterAnEpoch final : public ProgressSink {
 
 /// A bank of 80 rows, of which every third has one of three videos and the others none, and one
 /// more with a video but no title.
-inline void ingest_mixed_rows(const std::filesystem::path& directory,
-                              const std::string& popularity_unit = "") {
+inline void ingest_mixed_rows(const std::filesystem::path& directory) {
   for (const int shade : {20, 120, 220}) {
     write_clip(directory / (std::to_string(shade) + ".mp4"), shade);
   }
@@ -120,7 +120,7 @@ inline void ingest_mixed_rows(const std::filesystem::path& directory,
   };
   IngestOptions options;
   options.num_frames = 2;
-  options.popularity_unit = popularity_unit;
+  options.popularity_unit = "likes";
   (void)ingest_text(directory, made_manifest(80, video) + "mute,,,test,20.mp4\n", options);
 }
 

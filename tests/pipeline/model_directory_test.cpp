@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -77,12 +79,14 @@ TEST_F(ModelDirectory, NamesTheFileOfADamagedCard) {
   const std::string whole = read_file(file());
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, whole.size() / 2}) {
     write_file_atomically(file(), whole.substr(0, size));
-    expect_damaged("training.json is damaged");
+    expect_damaged("training.json is not a JSON object");
   }
-  for (const char* text : {"[]", "null", "7", "\"x\"", "{}", "\xff\xfe"}) {
+  for (const char* text : {"[]", "null", "7", "\"x\"", "\xff\xfe"}) {
     write_file_atomically(file(), text);
-    expect_damaged("training.json is damaged");
+    expect_damaged("training.json is not a JSON object");
   }
+  write_file_atomically(file(), "{}");
+  expect_damaged("training.json has no key");
 }
 
 TEST_F(ModelDirectory, NamesTheKeyThatIsMissingOrOfAnotherType) {
@@ -101,20 +105,38 @@ TEST_F(ModelDirectory, NamesTheKeyThatIsMissingOrOfAnotherType) {
 
 TEST_F(ModelDirectory, RefusesValuesThatCannotBe) {
   const json whole = document();
-  for (const int k : {0, -3}) {
+  for (const int k : {0, -3, 10001}) {
     json changed = whole;
     changed["k"] = k;
     write(changed);
-    expect_damaged("k must be at least 1");
+    expect_damaged(std::to_string(k) + " under \"k\", expected 1 to 10000");
   }
   json changed = whole;
+  changed["num_stop"] = -1;
+  write(changed);
+  expect_damaged("below 0 under \"num_stop\"");
+  changed = whole;
   changed["protocol"] = "dishonest";
   write(changed);
   expect_damaged("dishonest");
   changed = whole;
   changed["instances"] = "best";
   write(changed);
-  expect_damaged("\"best\"; similar or random");
+  expect_damaged("\"best\", expected similar or random");
+}
+
+TEST_F(ModelDirectory, TakesNoOtherValueForAWholeNumber) {
+  const json whole = document();
+  for (const char* key : {"format_version", "k", "num_train", "num_stop", "num_calibration"}) {
+    for (const json& value : {json(1.0), json(2.5), json(1e300), json(true),
+                              json(std::numeric_limits<std::uint64_t>::max())}) {
+      SCOPED_TRACE(key + (" = " + value.dump()));
+      json changed = whole;
+      changed[key] = value;
+      write(changed);
+      expect_damaged(std::string("under \"") + key + "\"");
+    }
+  }
 }
 
 TEST_F(ModelDirectory, KeepsWhereTimeDivides) {
@@ -134,12 +156,12 @@ TEST_F(ModelDirectory, KeepsWhereTimeDivides) {
     expect_damaged("\"yesterday\"");
     changed[key] = nullptr;
     write(changed);
-    expect_damaged("belong to the protocol chronological");
+    expect_damaged("chronological has both");
   }
   json changed = whole;
   changed["protocol"] = "honest";
   write(changed);
-  expect_damaged("belong to the protocol chronological");
+  expect_damaged("no other has one");
 }
 
 TEST_F(ModelDirectory, ReadsTheFirstVersion) {

@@ -8,10 +8,10 @@
 #include <string>
 
 #include "expect_error.h"
-#include "made_model.h"
 #include "mmra/core/error.h"
 #include "mmra/pipeline/predict.h"
 #include "mmra/pipeline/systems.h"
+#include "shared_bank.h"
 #include "test_files.h"
 
 namespace mmra::pipeline::testing {
@@ -31,32 +31,21 @@ TrainRequest neural_request(const std::filesystem::path& directory, const std::s
   return request;
 }
 
-class NeuralBaselines : public ::testing::TestWithParam<const char*> {
+class NeuralBaselines : public SharedMixedBank<::testing::TestWithParam<const char*>> {
  protected:
-  /// 80 rows: every third has one of three videos, the others none.
-  static void SetUpTestSuite() {
-    directory_ = new TemporaryDirectory;
-    ingest_mixed_rows(directory_->path());
-  }
-  static void TearDownTestSuite() { delete directory_; }
-
   void SetUp() override {
     for (const char* model : {"model", "whole", "stopped"}) {
-      std::filesystem::remove_all(*directory_ / model);
+      std::filesystem::remove_all(directory() / model);
     }
   }
   [[nodiscard]] TrainRequest request(const std::string& model = "model",
                                      model::Variant variant = model::Variant::kPaper) const {
-    return neural_request(directory_->path(), GetParam(), model, variant);
+    return neural_request(directory(), GetParam(), model, variant);
   }
   [[nodiscard]] static std::string weights(const std::string& model) {
-    return read_file(*directory_ / model / "model.safetensors");
+    return read_file(directory() / model / "model.safetensors");
   }
-
-  static TemporaryDirectory* directory_;
 };
-
-TemporaryDirectory* NeuralBaselines::directory_ = nullptr;
 
 INSTANTIATE_TEST_SUITE_P(Systems, NeuralBaselines,
                          ::testing::Values("clstm", "tmall", "massl", "cban", "hmmved"),
@@ -66,46 +55,46 @@ TEST_P(NeuralBaselines, TrainEvaluateAndSayWhatTheyAre) {
   const TrainSummary summary = train_silently(request());
   EXPECT_EQ(summary.history.epochs.size(), 2U);
   EXPECT_TRUE(summary.fit.empty());
-  const TrainingCard card = load_training_card(*directory_ / "model");
+  const TrainingCard card = load_training_card(directory() / "model");
   EXPECT_EQ(card.model, GetParam());
   EXPECT_EQ(card.k, 3);
-  const auto config = nlohmann::json::parse(read_file(*directory_ / "model/config.json"));
+  const auto config = nlohmann::json::parse(read_file(directory() / "model/config.json"));
   EXPECT_EQ(config["model"], GetParam());
   EXPECT_EQ(config["visual_dim"], 192);
   EXPECT_EQ(config["num_frames"], 2);
   EXPECT_GT(config["label_mean"], 1.0);
-  EXPECT_TRUE(std::filesystem::exists(*directory_ / "model/history.csv"));
-  EXPECT_FALSE(std::filesystem::exists(*directory_ / "model/checkpoint"));
+  EXPECT_TRUE(std::filesystem::exists(directory() / "model/history.csv"));
+  EXPECT_FALSE(std::filesystem::exists(directory() / "model/checkpoint"));
 
-  const EvaluationReport report = evaluate_silently(directory_->path(), bank::Split::kTest);
+  const EvaluationReport report = evaluate_silently(directory(), bank::Split::kTest);
   EXPECT_EQ(report.metrics.n, 16U);
-  PredictionEngine engine(*directory_ / "bank", *directory_ / "model", 1);
+  const auto engine = open_engine("model");
   for (std::size_t i = 0; i < report.ids.size(); i += 5) {
     Query query;
     query.id = report.ids[i];
-    const Prediction prediction = engine.predict(query, {});
+    const Prediction prediction = engine->predict(query, {});
     EXPECT_NEAR(prediction.log2_popularity, report.predictions[i], 1e-4);
     EXPECT_FALSE(prediction.instances_used);
     EXPECT_EQ(prediction.instances.size(), 3U);
   }
   Query title;
   title.title = "red boat";
-  EXPECT_TRUE(std::isfinite(engine.predict(title, {}).popularity));
+  EXPECT_TRUE(std::isfinite(engine->predict(title, {}).popularity));
   Query video;
-  video.video = *directory_ / "120.mp4";
-  EXPECT_TRUE(std::isfinite(engine.predict(video, {}).popularity));
+  video.video = directory() / "120.mp4";
+  EXPECT_TRUE(std::isfinite(engine->predict(video, {}).popularity));
   Query mute;
   mute.id = "mute";
-  EXPECT_TRUE(std::isfinite(engine.predict(mute, {}).popularity));
+  EXPECT_TRUE(std::isfinite(engine->predict(mute, {}).popularity));
 }
 
 TEST_P(NeuralBaselines, TheReleasedVariantLearnsLabelsAsTheyAre) {
   (void)train_silently(request("model", model::Variant::kReleased));
-  const auto config = nlohmann::json::parse(read_file(*directory_ / "model/config.json"));
+  const auto config = nlohmann::json::parse(read_file(directory() / "model/config.json"));
   EXPECT_EQ(config["variant"], "released");
   EXPECT_EQ(config["label_mean"], 0.0);
   EXPECT_EQ(config["label_std"], 1.0);
-  EXPECT_EQ(evaluate_silently(directory_->path(), bank::Split::kTest).metrics.n, 16U);
+  EXPECT_EQ(evaluate_silently(directory(), bank::Split::kTest).metrics.n, 16U);
 }
 
 TEST_P(NeuralBaselines, AStoppedRunIsResumedAndEndsLikeAnUninterruptedOne) {

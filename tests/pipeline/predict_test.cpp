@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "expect_error.h"
-#include "made_model.h"
+#include "expect_same_prediction.h"
 #include "mmra/core/error.h"
+#include "shared_bank.h"
 #include "test_files.h"
 
 namespace mmra::pipeline::testing {
@@ -24,13 +25,16 @@ using ::testing::IsEmpty;
 using ::testing::Ne;
 using ::testing::SizeIs;
 
-class Predict : public ::testing::Test {
+// Popularity is that of seven days: a row's label is known when the next one is posted.
+constexpr int kSecondsApart = 8 * 24 * 3600;
+
+class Predict : public SharedDirectory<> {
  protected:
   // One bank and one model for all cases: none of them writes.
   static void SetUpTestSuite() {
-    directory_ = new TemporaryDirectory();
-    write_clip(*directory_ / "dark.mp4", 20);
-    write_clip(*directory_ / "bright.mp4", 230);
+    SharedDirectory::SetUpTestSuite();
+    write_clip(directory() / "dark.mp4", 20);
+    write_clip(directory() / "bright.mp4", 230);
     IngestOptions options;
     options.num_frames = 3;
     options.popularity_unit = "likes";
@@ -38,16 +42,16 @@ class Predict : public ::testing::Test {
     const auto further = [](int row) -> std::string {
       if (row < 0) return ",posted_at,video";
       const std::string video = row % 10 == 0 ? "dark.mp4" : row % 10 == 5 ? "bright.mp4" : "";
-      return "," + std::to_string(1'700'000'000 + row * 3600) + "," + video;
+      return "," + std::to_string(1'700'000'000 + row * kSecondsApart) + "," + video;
     };
     const std::string unlabelled = "u,red boat,,test,,\n";
-    (void)ingest_text(directory_->path(), made_manifest(80, further) + unlabelled, options);
-    (void)train_silently(small_request(directory_->path()));
-    engine_ = new PredictionEngine(*directory_ / "bank", *directory_ / "model", 1);
+    (void)ingest_text(directory(), made_manifest(80, further) + unlabelled, options);
+    (void)train_silently(small_request(directory()));
+    engine_ = open_engine("model");
   }
   static void TearDownTestSuite() {
-    delete engine_;
-    delete directory_;
+    engine_.reset();
+    SharedDirectory::TearDownTestSuite();
   }
   [[nodiscard]] static Prediction predict(const Query& query) {
     return engine_->predict(query, {});
@@ -63,17 +67,13 @@ class Predict : public ::testing::Test {
     return query;
   }
 
-  static TemporaryDirectory* directory_;
-  static PredictionEngine* engine_;
+  inline static std::unique_ptr<PredictionEngine> engine_;
 };
-
-TemporaryDirectory* Predict::directory_ = nullptr;
-PredictionEngine* Predict::engine_ = nullptr;
 
 TEST_F(Predict, SaysTheNumberItsIntervalAndItsUnit) {
   const Prediction prediction = predict(by_title("red boat"));
   const training::Calibration calibration =
-      training::load_calibration(*directory_ / "model/calibration.json");
+      training::load_calibration(directory() / "model/calibration.json");
   EXPECT_DOUBLE_EQ(prediction.popularity, std::exp2(prediction.log2_popularity));
   EXPECT_EQ(prediction.interval_level, calibration.level);
   // Eight stopping rows are too few to learn a scale from: intervals are of one width.
@@ -138,7 +138,7 @@ TEST_F(Predict, AnInstancesEffectIsWhatThePredictionLosesWithoutIt) {
     for (std::size_t j = 0; j < 3; ++j) {
       if (j != left_out) others.push_back(prediction.instances[j].id);
     }
-    const double without = predict_seeing(directory_->path(), query, others);
+    const double without = predict_seeing(directory(), query, others);
     ASSERT_TRUE(prediction.instances[left_out].effect_log2.has_value());
     EXPECT_NEAR(*prediction.instances[left_out].effect_log2, prediction.log2_popularity - without,
                 1e-4);
@@ -155,7 +155,7 @@ TEST_F(Predict, PartsAreThoseThatTheQueryHas) {
   };
   Query both = by_title("red boat");
   EXPECT_THAT(names(predict(both)), ::testing::ElementsAre("title", "retrieval"));
-  both.video = *directory_ / "bright.mp4";
+  both.video = directory() / "bright.mp4";
   const Prediction prediction = predict(both);
   EXPECT_THAT(names(prediction), ::testing::ElementsAre("video", "title", "retrieval"));
   double shares = 0.0;
@@ -171,11 +171,33 @@ TEST_F(Predict, PartsAreThoseThatTheQueryHas) {
   EXPECT_THAT(names(predict(by_title("?!"))), IsEmpty());
 }
 
+TEST_F(Predict, AFramesEffectIsWhatIsLostWithoutItsToken) {
+  Query query = by_title("red boat");
+  query.video = directory() / "bright.mp4";
+  const EncodedQuery encoded = engine_->encode(std::span(&query, 1), {}).front();
+  ASSERT_EQ(encoded.features.visual_tokens.num_tokens, 3);
+  const Prediction prediction = engine_->predict(encoded, {});
+  ASSERT_THAT(prediction.frame_effects_log2, SizeIs(3));
+  const auto dim = static_cast<std::ptrdiff_t>(encoded.features.visual_tokens.dim);
+  for (std::ptrdiff_t frame = 0; frame < 3; ++frame) {
+    EncodedQuery without = encoded;
+    auto& tokens = without.features.visual_tokens;
+    tokens.values.erase(tokens.values.begin() + frame * dim,
+                        tokens.values.begin() + (frame + 1) * dim);
+    --tokens.num_tokens;
+    EXPECT_NEAR(prediction.frame_effects_log2.at(static_cast<std::size_t>(frame)),
+                prediction.log2_popularity - engine_->predict(without, {}).log2_popularity, 1e-5)
+        << frame;
+  }
+  EXPECT_THAT(prediction.frame_effects_log2, ::testing::Contains(Ne(0.0)));
+  EXPECT_THAT(predict(by_title("red boat")).frame_effects_log2, IsEmpty());
+}
+
 TEST_F(Predict, RetrievalsPartIsWhatIsLostWithoutAnyInstance) {
   const Query query = by_title("red boat");
   const Prediction prediction = predict(query);
   EXPECT_NEAR(std::log2(prediction.parts.back().popularity_without),
-              predict_seeing(directory_->path(), query, {}), 1e-4);
+              predict_seeing(directory(), query, {}), 1e-4);
 }
 
 TEST_F(Predict, ARecordIsPredictedAsANewClipLikeItWouldBe) {
@@ -195,7 +217,7 @@ TEST_F(Predict, ARecordWithoutALabelIsPredicted) {
 
 TEST_F(Predict, SeesOnlyWhatWasPostedBefore) {
   Query query = by_title("red boat");
-  query.as_of = Timestamp{1'700'000'000'000 + 2 * 3'600'000};
+  query.as_of = Timestamp{(1'700'000'000LL + 2 * kSecondsApart) * 1000};
   const Prediction two = predict(query);
   EXPECT_THAT(two.instances, SizeIs(2));
   double sum = 0.0;
@@ -218,7 +240,7 @@ TEST_F(Predict, ATitleWithoutWordsIsPredictedFromNothing) {
 
 TEST_F(Predict, TakesAVideoATitleOrBoth) {
   Query query;
-  query.video = *directory_ / "bright.mp4";
+  query.video = directory() / "bright.mp4";
   const Prediction video = predict(query);
   EXPECT_THAT(video.captions, SizeIs(3));
   EXPECT_THAT(video.thumbnails, SizeIs(3));
@@ -226,7 +248,7 @@ TEST_F(Predict, TakesAVideoATitleOrBoth) {
   const Prediction both = predict(query);
   EXPECT_NE(both.log2_popularity, video.log2_popularity);
   EXPECT_NE(both.log2_popularity, predict(by_title("red boat")).log2_popularity);
-  query.video = *directory_ / "dark.mp4";
+  query.video = directory() / "dark.mp4";
   EXPECT_NE(predict(query).log2_popularity, both.log2_popularity);
 }
 
@@ -235,14 +257,29 @@ TEST_F(Predict, SaysTheSameTwice) {
             predict(by_title("red boat")).log2_popularity);
 }
 
+TEST_F(Predict, SaysTogetherWhatItSaysAlone) {
+  std::vector<Query> queries;
+  for (const char* title : {"red boat", "green piano", "blue tiger", "a boat and a cake", "zzz"}) {
+    queries.push_back(by_title(title));
+    queries.push_back(by_id("v" + std::to_string(7 * queries.size())));
+  }
+  queries.push_back(by_title("red boat"));
+  queries.back().video = directory() / "bright.mp4";
+  queries.push_back(by_id("v60"));
+  queries.back().as_of = Timestamp{(1'700'000'000LL + 3 * kSecondsApart) * 1000};
+  queries.push_back(by_id("u"));
+  expect_together_as_alone(*engine_, queries);
+  EXPECT_THAT(engine_->predict_all({}, {}), IsEmpty());
+}
+
 TEST_F(Predict, NamesWhatIsMissing) {
   expect_error(ErrorKind::kNotFound, "\"nobody\"", [] { (void)predict(by_id("nobody")); });
   expect_error(ErrorKind::kInvalidInput, "nothing to ask about", [] { (void)predict({}); });
   expect_error(ErrorKind::kNotFound, "mmra train", [] {
-    const PredictionEngine engine(*directory_ / "bank", *directory_ / "nowhere", 1);
+    const PredictionEngine engine(directory() / "bank", directory() / "nowhere", 1);
   });
   expect_error(ErrorKind::kNotFound, "mmra ingest", [] {
-    const PredictionEngine engine(*directory_ / "nowhere", *directory_ / "model", 1);
+    const PredictionEngine engine(directory() / "nowhere", directory() / "model", 1);
   });
 }
 
@@ -250,7 +287,7 @@ TEST_F(Predict, RefusesABankMadeByOtherEncoders) {
   const TemporaryDirectory other;
   (void)ingest_text(other.path(), "id,title,popularity\n1,other words,2\n");
   expect_error(ErrorKind::kInvalidInput, "the model was trained with the encoders builtin",
-               [&] { const PredictionEngine engine(other / "bank", *directory_ / "model", 1); });
+               [&] { const PredictionEngine engine(other / "bank", directory() / "model", 1); });
 }
 
 TEST(PredictWithFeaturesMadeElsewhere, NeedsARecordForThatPart) {

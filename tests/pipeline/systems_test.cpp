@@ -10,9 +10,10 @@
 #include <string>
 
 #include "expect_error.h"
-#include "made_model.h"
+#include "expect_same_prediction.h"
 #include "mmra/core/error.h"
 #include "mmra/pipeline/predict.h"
+#include "shared_bank.h"
 #include "test_files.h"
 
 namespace mmra::pipeline::testing {
@@ -36,28 +37,18 @@ TEST(Systems, HaveNamesOfTheirOwnAndTheNetworkFirst) {
 
 bool retrieves(const std::string& system) { return system == "knn" || system == "mmra-plus"; }
 
-class Baselines : public ::testing::TestWithParam<const char*> {
+class Baselines : public SharedMixedBank<::testing::TestWithParam<const char*>> {
  protected:
-  /// 80 rows: every third has one of three videos, every fourth of the others no title.
-  static void SetUpTestSuite() {
-    directory_ = new TemporaryDirectory;
-    ingest_mixed_rows(directory_->path(), "likes");
-  }
-  static void TearDownTestSuite() { delete directory_; }
-
   void SetUp() override {
-    request_ = baseline_request(directory_->path(), GetParam());
+    request_ = baseline_request(directory(), GetParam());
     std::filesystem::remove_all(request_.model_directory);
   }
   [[nodiscard]] EvaluationReport evaluate() const {
-    return evaluate_silently(directory_->path(), bank::Split::kTest, GetParam());
+    return evaluate_silently(directory(), bank::Split::kTest, GetParam());
   }
 
-  static TemporaryDirectory* directory_;
   TrainRequest request_;
 };
-
-TemporaryDirectory* Baselines::directory_ = nullptr;
 
 TEST_P(Baselines, TrainEvaluateAndSayWhatTheyAre) {
   const TrainSummary summary = train_silently(request_);
@@ -85,15 +76,15 @@ TEST_P(Baselines, TrainEvaluateAndSayWhatTheyAre) {
 
 TEST_P(Baselines, PredictWhatIsAskedWithAnIntervalAndInstances) {
   (void)train_silently(request_);
-  PredictionEngine engine(*directory_ / "bank", request_.model_directory, 1);
+  const auto engine = open_engine(GetParam());
   Query title;
   title.title = "red boat";
   Query video;
-  video.video = *directory_ / "120.mp4";
+  video.video = directory() / "120.mp4";
   Query record;
   record.id = "mute";
   for (const Query& query : {title, video, record}) {
-    const Prediction prediction = engine.predict(query, {});
+    const Prediction prediction = engine->predict(query, {});
     EXPECT_TRUE(std::isfinite(prediction.popularity));
     EXPECT_LE(prediction.interval_low, prediction.popularity);
     EXPECT_GE(prediction.interval_high, prediction.popularity);
@@ -111,6 +102,17 @@ TEST_P(Baselines, PredictWhatIsAskedWithAnIntervalAndInstances) {
   }
 }
 
+TEST_P(Baselines, SayTogetherWhatTheySayAlone) {
+  (void)train_silently(request_);
+  PredictionEngine engine(directory() / "bank", request_.model_directory, 1);
+  std::vector<Query> queries(4);
+  queries[0].title = "red boat";
+  queries[1].id = "mute";
+  queries[2].video = directory() / "120.mp4";
+  queries[3].title = "green piano";
+  expect_together_as_alone(engine, queries);
+}
+
 TEST_P(Baselines, APredictionIsThatOfTheEvaluation) {
   (void)train_silently(request_);
   if (retrieves(GetParam())) {
@@ -118,11 +120,11 @@ TEST_P(Baselines, APredictionIsThatOfTheEvaluation) {
         << "a deployed model retrieves from all labelled records, an evaluation from train";
   }
   const EvaluationReport report = evaluate();
-  PredictionEngine engine(*directory_ / "bank", request_.model_directory, 1);
+  const auto engine = open_engine(GetParam());
   for (std::size_t i = 0; i < report.ids.size(); i += 5) {
     Query query;
     query.id = report.ids[i];
-    EXPECT_FLOAT_EQ(static_cast<float>(engine.predict(query, {}).log2_popularity),
+    EXPECT_FLOAT_EQ(static_cast<float>(engine->predict(query, {}).log2_popularity),
                     report.predictions[i]);
   }
 }

@@ -11,6 +11,7 @@
 #include "made_model.h"
 #include "mmra/core/error.h"
 #include "mmra/core/threads.h"
+#include "mmra/pipeline/predict.h"
 #include "test_files.h"
 
 namespace mmra::pipeline::testing {
@@ -58,6 +59,19 @@ TEST_F(Train, WritesAModelThatSaysWhatItWasMadeFrom) {
             read_file(directory_ / "bank/encoders/encoders.json"));
 }
 
+TEST_F(Train, MakesMorePassesOverFewRows) {
+  TrainRequest request = small_request(directory_.path());
+  const auto num_epochs = [&](int least_steps) {
+    request.least_steps = least_steps;
+    request.model_directory = directory_ / ("model-" + std::to_string(least_steps));
+    return train_silently(request).history.epochs.size();
+  };
+  // 48 train rows in batches of 16: two epochs are six steps.
+  EXPECT_EQ(num_epochs(6), 2U);
+  EXPECT_EQ(num_epochs(7), 4U);
+  EXPECT_EQ(num_epochs(18), 6U);
+}
+
 TEST_F(Train, LabelStatisticsAreThoseOfTrainAlone) {
   (void)train_silently(small_request(directory_.path()));
   double sum = 0.0;
@@ -98,20 +112,33 @@ TEST_F(Train, NeverLooksAtTestRows) {
   EXPECT_NE(weights("before-honest"), weights("before-authors"));
 }
 
-TEST_F(Train, RunsWithoutEachPart) {
-  const std::pair<const char*, void (*)(model::Without&)> cases[] = {
-      {"retrieval", [](model::Without& without) { without.retrieval = true; }},
-      {"positive", [](model::Without& without) { without.positive_attention = true; }},
-      {"negative", [](model::Without& without) { without.negative_attention = true; }},
-      {"visual", [](model::Without& without) { without.visual = true; }},
-      {"text", [](model::Without& without) { without.text = true; }}};
-  for (const auto& [name, leave_out] : cases) {
+TEST_F(Train, EveryVariantAndAblationTrainsEvaluatesAndPredicts) {
+  const std::pair<const char*, void (*)(model::MmraConfig&)> cases[] = {
+      {"released", [](model::MmraConfig& config) { config.variant = model::Variant::kReleased; }},
+      {"retrieval", [](model::MmraConfig& config) { config.without.retrieval = true; }},
+      {"positive", [](model::MmraConfig& config) { config.without.positive_attention = true; }},
+      {"negative", [](model::MmraConfig& config) { config.without.negative_attention = true; }},
+      {"visual", [](model::MmraConfig& config) { config.without.visual = true; }},
+      {"text", [](model::MmraConfig& config) { config.without.text = true; }},
+      {"positive,visual", [](model::MmraConfig& config) {
+         config.without.positive_attention = true;
+         config.without.visual = true;
+       }}};
+  for (const auto& [name, change] : cases) {
+    SCOPED_TRACE(name);
     TrainRequest request = small_request(directory_.path(), name);
     request.max_epochs = 1;
-    leave_out(request.config.without);
+    change(request.config);
     (void)train_silently(request);
     const EvaluationReport report = evaluate_silently(directory_.path(), bank::Split::kTest, name);
+    EXPECT_EQ(report.predictions.size(), 16U);
     for (const float prediction : report.predictions) EXPECT_TRUE(std::isfinite(prediction));
+    PredictionEngine engine(directory_ / "bank", request.model_directory, 1);
+    Query query;
+    query.id = "v4";
+    const Prediction prediction = engine.predict(query, {});
+    EXPECT_TRUE(std::isfinite(prediction.log2_popularity));
+    EXPECT_LE(prediction.interval_low, prediction.popularity);
   }
 }
 

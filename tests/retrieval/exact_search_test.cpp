@@ -141,6 +141,28 @@ TEST_P(ExactSearchProperties, DoesNotDependOnThreadsOrBatches) {
   }
 }
 
+TEST_P(ExactSearchProperties, IsTheSameThroughBytes) {
+  std::mt19937 random(GetParam());
+  const int dim = 40 + static_cast<int>(random() % 100);
+  const auto width = static_cast<std::size_t>(dim);
+  const MemoryTable table = random_table(dim, 4500, random);
+  const ByteVectors bytes(table.retrieval_vectors(), width, 2);
+  const Queries queries = random_queries(table, 70, random);  // so many go through bytes anyway
+  const auto policy = RetrievalPolicy::deployed();
+  const RetrievalResult many =
+      search_exact(table, queries.vectors, queries.identities, 9, policy, 2);
+  for (std::size_t q = 0; q < 70; ++q) {
+    const auto vector = std::span<const float>(queries.vectors).subspan(q * width, width);
+    const auto identity = std::span(&queries.identities[q], 1);
+    const RetrievalResult floats = search_exact(table, vector, identity, 9, policy, 3);
+    const RetrievalResult through =
+        search_exact(table, vector, identity, 9, policy, 1 + static_cast<int>(q % 3), {}, &bytes);
+    ASSERT_EQ(through.rows, floats.rows) << q;
+    ASSERT_EQ(through.similarities, floats.similarities) << q;
+    for (std::size_t j = 0; j < 9; ++j) ASSERT_EQ(many.rows[q * 9 + j], floats.rows[j]) << q;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, ExactSearchProperties, ::testing::Range(1U, 13U));
 
 TEST(ExactSearch, EqualVectorsTieExactlyWhereverTheyLie) {
@@ -159,6 +181,30 @@ TEST(ExactSearch, EqualVectorsTieExactlyWhereverTheyLie) {
   for (int j = 0; j < 100; ++j) {
     ASSERT_EQ(result.rows[static_cast<std::size_t>(j)], 3 * j);
     ASSERT_EQ(result.similarities[static_cast<std::size_t>(j)], result.similarities[0]);
+  }
+}
+
+TEST(ExactSearch, FindsWhatBytesCannotTellApart) {
+  // A table around one direction: what lies between neighbours is far less than a byte's step.
+  std::mt19937 random(8);
+  std::vector<MemoryTable::Row> rows;
+  const std::vector<float> centre = random_unit_vector(256, random);
+  for (int i = 0; i < 3000; ++i) {
+    std::vector<float> vector = random_unit_vector(256, random);
+    for (std::size_t j = 0; j < 256; ++j) vector[j] = 0.9999F * centre[j] + 0.001F * vector[j];
+    rows.push_back({std::to_string(10'000 + i), vector, 1.0, std::nullopt, bank::Split::kTrain});
+  }
+  const MemoryTable table(256, std::move(rows));
+  const ByteVectors bytes(table.retrieval_vectors(), 256, 1);
+  const QueryIdentity nobody;
+  for (int i = 0; i < 10; ++i) {
+    const std::vector<float> query = random_unit_vector(256, random);
+    const auto policy = RetrievalPolicy::deployed();
+    const RetrievalResult floats = search_exact(table, query, std::span(&nobody, 1), 5, policy, 1);
+    const RetrievalResult through =
+        search_exact(table, query, std::span(&nobody, 1), 5, policy, 2, {}, &bytes);
+    EXPECT_EQ(through.rows, floats.rows);
+    EXPECT_EQ(through.similarities, floats.similarities);
   }
 }
 

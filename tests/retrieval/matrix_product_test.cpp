@@ -18,5 +18,15 @@ TEST(MatrixProduct, IsThatOfRowsAndColumns) {
   EXPECT_EQ(plain, (std::vector<float>{10, 3, 2, 9, 25, 6, 8, 21}));
 }
 
+TEST(MatrixProduct, OfBytesIsExactUpToTheLargest) {
+  const std::vector<std::uint8_t> a(5 * 301, 127);
+  for (const int sign : {1, -1}) {
+    const std::vector<std::int8_t> b(7 * 301, static_cast<std::int8_t>(127 * sign));
+    std::vector<std::int32_t> product(5 * 7, 0);
+    multiply_bytes_by_transposed(a.data(), 5, b.data(), 7, 301, product.data());
+    EXPECT_EQ(product, std::vector<std::int32_t>(5 * 7, sign * 127 * 127 * 301));
+  }
+}
+
 }  // namespace
 }  // namespace mmra::retrieval

@@ -3,10 +3,13 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <thread>
 
 #include "expect_error.h"
@@ -30,6 +33,7 @@ class Echo final : public Application {
     return BodyPlan{};
   }
   void answer(std::shared_ptr<Exchange> exchange) override {
+    ++num_asked;
     const Request& request = exchange->request();
     if (request.path == "/lost") return;
     if (request.path == "/bug") throw std::runtime_error("a secret");
@@ -57,6 +61,14 @@ class Echo final : public Application {
     return kHeaders;
   }
   void note_response(const RequestHead&, int, double) override { ++num_responses; }
+  void note_failure(const std::string& reason) override {
+    const std::scoped_lock lock(mutex_);
+    failures_.push_back(reason);
+  }
+  std::vector<std::string> failures() const {
+    const std::scoped_lock lock(mutex_);
+    return failures_;
+  }
   void finish() {
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
@@ -64,10 +76,13 @@ class Echo final : public Application {
   }
 
   std::atomic<int> num_responses = 0;
+  std::atomic<int> num_asked = 0;
 
  private:
   std::vector<std::thread> threads_;
   std::shared_ptr<Exchange> kept_;
+  mutable std::mutex mutex_;
+  std::vector<std::string> failures_;
 };
 
 class Http : public ::testing::Test {
@@ -184,6 +199,93 @@ TEST_F(Http, SlowClientsAreTold) {
   EXPECT_EQ(server_->counts().num_timed_out, 2U);
 }
 
+TEST_F(Http, ARefusedClientThatDripsIsCutOff) {
+  HttpServerOptions options;
+  options.header_timeout = 300ms;
+  start(options);
+  const int connection = connect();
+  const std::string request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n";
+  ASSERT_EQ(::send(connection, request.data(), request.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(request.size()));
+  while (server_->counts().num_open == 0) std::this_thread::sleep_for(1ms);
+  for (int i = 0; i < 100 && server_->counts().num_open > 0; ++i) {
+    std::this_thread::sleep_for(50ms);
+    ::send(connection, "x", 1, MSG_NOSIGNAL);
+  }
+  EXPECT_EQ(server_->counts().num_open, 0U);
+  ::close(connection);
+}
+
+TEST_F(Http, AFullDiskIsSaidToTheClientAndToTheOperator) {
+  start();
+  const rlimit none{0, RLIM_INFINITY};
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto ignored = ::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
+  const std::string body =
+      "--b\r\nContent-Disposition: form-data; name=\"video\"; filename=\"a\"\r\n\r\n" +
+      std::string(200, 'x') + "\r\n--b--\r\n";
+  const std::string request =
+      "POST /form HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+      "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: " +
+      std::to_string(body.size()) + "\r\n\r\n" + body;
+  const std::string refused = ask(request);
+  EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  ::signal(SIGXFSZ, ignored);
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 507"));
+  EXPECT_THAT(refused, HasSubstr("insufficient_storage"));
+  EXPECT_THAT(refused, ::testing::Not(HasSubstr(directory_.path().string())));
+  EXPECT_THAT(echo_.failures(), ::testing::ElementsAre(HasSubstr(directory_.path().string())));
+  EXPECT_THAT(ask(request), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(Http, WithoutDescriptorsIdleConnectionsMakeRoomAndOthersAreToldSo) {
+  HttpServerOptions options;
+  options.deadline = 2s;
+  start(options);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_THAT(get("/"), StartsWith("HTTP/1.1 200"));
+  // Clients and server share this process: what the clients will need is opened before.
+  const int idle = connect();
+  while (server_->counts().num_accepted < 2 || server_->counts().num_open != 1) {
+    std::this_thread::sleep_for(1ms);
+  }
+  std::this_thread::sleep_for(60ms);  // it is not fresh any more
+  const std::vector<int> clients = {::socket(AF_INET, SOCK_STREAM, 0),
+                                    ::socket(AF_INET, SOCK_STREAM, 0)};
+  rlimit low = before;
+  low.rlim_cur = static_cast<rlim_t>(clients.back()) + 1;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  std::vector<int> filling;  // whatever lies below the limit
+  for (int taken = 0; (taken = ::dup(idle)) >= 0;) filling.push_back(taken);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(server_->port());
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const std::string busy = "GET /never HTTP/1.1\r\nHost: a\r\n\r\n";
+  std::vector<std::string> answers(clients.size());
+  const timeval limit{5, 0};
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    ::setsockopt(clients[i], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    EXPECT_EQ(::connect(clients[i], reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_GT(::send(clients[i], busy.data(), busy.size(), MSG_NOSIGNAL), 0);
+    while (echo_.num_asked < 2) std::this_thread::sleep_for(1ms);
+  }
+  char buffer[4096];
+  const ssize_t count = ::recv(clients[1], buffer, sizeof buffer, 0);
+  EXPECT_THAT(std::string(buffer, static_cast<std::size_t>(std::max<ssize_t>(0, count))),
+              StartsWith("HTTP/1.1 503"));
+  EXPECT_EQ(server_->counts().num_evicted, 1U);
+  while (server_->counts().num_refused < 1) std::this_thread::sleep_for(1ms);
+  for (const int each : filling) ::close(each);
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_THAT(get("/"), StartsWith("HTTP/1.1 200"));
+  for (const int each : clients) ::close(each);
+  ::close(idle);
+}
+
 TEST_F(Http, SilentConnectionsAreClosedAndMakeRoom) {
   HttpServerOptions options;
   options.max_connections = 3;
@@ -192,7 +294,7 @@ TEST_F(Http, SilentConnectionsAreClosedAndMakeRoom) {
   std::vector<int> idle;
   for (int i = 0; i < 6; ++i) {
     idle.push_back(connect());
-    std::this_thread::sleep_for(20ms);
+    std::this_thread::sleep_for(60ms);
   }
   EXPECT_THAT(get("/"), StartsWith("HTTP/1.1 200"));
   EXPECT_GE(server_->counts().num_evicted, 3U);

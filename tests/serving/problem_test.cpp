@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <new>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+
+#include "mmra/core/resource_error.h"
 
 namespace mmra::serving {
 namespace {
@@ -45,6 +48,30 @@ TEST(Problem, OfAFaultOfOursSaysNothingOfIt) {
   }
   EXPECT_EQ(problem_of(7, log).status, 500);
   EXPECT_EQ(problem_of(std::bad_alloc(), log).status, 503);
+}
+
+TEST(Problem, OfWhatHasRunOutSaysThatItCanBeTriedAgain) {
+  std::string log;
+  const auto problem_of_errno = [&](int error_number) {
+    try {
+      throw_system_error("write", "/var/secret", error_number);
+    } catch (...) {
+      return problem_of_current_exception(log);
+    }
+  };
+  for (const int full : {ENOSPC, EDQUOT, EFBIG}) {
+    const Problem problem = problem_of_errno(full);
+    EXPECT_EQ(problem.status, 507);
+    EXPECT_EQ(problem.code, "insufficient_storage");
+    EXPECT_THAT(to_json_text(problem), Not(HasSubstr("secret")));
+    EXPECT_THAT(log, HasSubstr("/var/secret"));
+  }
+  for (const int busy : {EMFILE, ENFILE, EAGAIN, ENOMEM}) {
+    const Problem problem = problem_of_errno(busy);
+    EXPECT_EQ(problem.status, 503);
+    EXPECT_TRUE(problem.retry_after_s);
+  }
+  EXPECT_EQ(problem_of_errno(EACCES).status, 500);
 }
 
 TEST(Problem, OfARefusalIsItsOwn) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -335,6 +336,18 @@ TEST_F(CalibrationFile, NeedsEveryNumberAndItsRange) {
   Json json = good();
   json["format_version"] = 3;
   expect_refused(json, ErrorKind::kUnsupported);
+}
+
+TEST_F(CalibrationFile, TakesNoOtherValueForAWholeNumber) {
+  for (const char* key : {"format_version", "num_rows"}) {
+    for (const Json& value : {Json(2.0), Json(1.5), Json(1e300), Json(true),
+                              Json(std::numeric_limits<std::uint64_t>::max())}) {
+      SCOPED_TRACE(key + (" = " + value.dump()));
+      Json json = good();
+      json[key] = value;
+      expect_refused(json);
+    }
+  }
 }
 
 TEST_F(CalibrationFile, CutAnywhereIsRefused) {

@@ -199,6 +199,20 @@ TEST_F(CheckpointTest, NeedsEveryKeyAndItsType) {
   expect_damaged(nullptr);
 }
 
+TEST_F(CheckpointTest, TakesNoOtherValueForAWholeNumber) {
+  save(2, 1);
+  const Json good = Json::parse(read_file(file_));
+  for (const Json& value : {Json(1.0), Json(1e300), Json(true)}) {
+    SCOPED_TRACE(value.dump());
+    for (const char* place : {"/format_version", "/best_epoch", "/epochs/0/epoch"}) {
+      Json json = good;
+      json[Json::json_pointer(place)] = value;
+      write_file_atomically(file_, json.dump());
+      expect_refused(ErrorKind::kCorruptData, "expected a whole number; remove ");
+    }
+  }
+}
+
 TEST_F(CheckpointTest, NeedsEpochsThatFollowEachOther) {
   save(2, 1);
   const Json good = Json::parse(read_file(file_));
@@ -220,7 +234,7 @@ TEST_F(CheckpointTest, OfALaterProgramIsSaidToBeOne) {
   Json json = Json::parse(read_file(file_));
   json["format_version"] = 2;
   write_file_atomically(file_, json.dump());
-  expect_refused(ErrorKind::kUnsupported, "format version 2, this program reads 1");
+  expect_refused(ErrorKind::kUnsupported, "format version 2, this program reads 1; remove ");
 }
 
 TEST_F(CheckpointTest, WithoutItsStateIsRefused) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "expect_error.h"
 #include "mmra/core/files.h"
 #include "mmra/training/trainer.h"
 #include "test_files.h"
@@ -102,6 +103,49 @@ TEST_F(History, WritesWhatIsUndefinedAsNan) {
   EXPECT_THAT(csv_, HasSubstr("1,inf,nan,1.25,nan,1.000,1\n"));
   write({{{1, 1.0, -kNaN, 1.25, 0.0, 1.0}}, 1});  // a NaN's sign means nothing
   EXPECT_THAT(csv_, HasSubstr("1,1,nan,1.25,0,1.000,1\n"));
+}
+
+TEST_F(History, IsReadBack) {
+  const TrainingHistory history{
+      {{1, kInfinity, kNaN, 1.25, -0.125, 3.141}, {2, 0.25, 1e300, 0.0, 1.0, 1e300}}, 2};
+  write(history);
+  const TrainingHistory back = history_from_csv(csv_, "history.csv");
+  EXPECT_EQ(back.best_epoch, 2);
+  ASSERT_EQ(back.epochs.size(), 2U);
+  EXPECT_EQ(back.epochs[0].train_loss, kInfinity);
+  EXPECT_TRUE(std::isnan(back.epochs[0].stop_nmse));
+  EXPECT_EQ(back.epochs[0].stop_mae, 1.25);
+  EXPECT_EQ(back.epochs[0].stop_src, -0.125);
+  EXPECT_EQ(back.epochs[0].seconds, 3.141);
+  EXPECT_EQ(history_to_csv(back), csv_);
+}
+
+TEST_F(History, NamesTheLineThatIsNone) {
+  write({{{1, 2.5, 0.875, 1.25, 0.125, 1}, {2, 0.5, 0.75, 1, -0.5, 1}}, 2});
+  const auto expect_damaged = [](const std::string& text, const std::string& part) {
+    testing::expect_error(ErrorKind::kCorruptData, part,
+                          [&] { (void)history_from_csv(text, "history.csv"); });
+  };
+  const std::size_t first = csv_.find('\n') + 1;
+  const std::size_t second = csv_.find('\n', first) + 1;
+  for (std::size_t size = 0; size < csv_.size(); ++size) {
+    SCOPED_TRACE(size);
+    // Whole lines alone: all that is wrong is that no epoch is the best.
+    const bool whole = size == first || size == second;
+    expect_damaged(csv_.substr(0, size), size < first    ? "history.csv does not begin with"
+                                         : whole         ? "or no best one"
+                                         : size < second ? "history.csv is damaged at line 2"
+                                                         : "history.csv is damaged at line 3");
+  }
+  const std::string header = csv_.substr(0, first);
+  for (const char* line :
+       {"1,2,3,4,5,6\n", "1,2,3,4,5,6,1,\n", "1.5,2,3,4,5,6,1\n", "1,2,3,,5,6,1\n",
+        "1,2,3,4,5,6,2\n", " 1,2,3,4,5,6,1\n", "1,2,x,4,5,6,1\n", "9999999999,2,3,4,5,6,1\n", "\n",
+        "1,2,3,4,5,6,1\r\n", "1,2,3,4,5,1e999,1\n"}) {
+    expect_damaged(header + line, "at line 2");
+  }
+  expect_damaged(header + "2,2,3,4,5,6,1\n", "not 1, 2, 3");
+  expect_damaged(header + "1,2,3,4,5,6,1\n2,2,3,4,5,6,1\n", "line 3");
 }
 
 TEST_F(History, IsAPictureOfBothCurves) {

@@ -30,10 +30,13 @@ class Browser:
         except Exception as error:  # Selenium has no one type for "no browser"
             raise Unavailable(f"no Chromium with its driver (chromium, chromium-driver): {error}") from error
         self.width, self.height, self.scale = width, height, scale
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [
+        self.emulate(dark)
+        self.resize(width, height)
+
+    def emulate(self, dark=False, media=""):
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
             {"name": "prefers-reduced-motion", "value": "reduce"}]})
-        self.resize(width, height)
 
     def resize(self, width, height):
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
@@ -91,6 +94,18 @@ class Browser:
         """What the console has that is a warning or worse, since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser")
                 if entry["level"] in ("SEVERE", "WARNING")]
+
+    def accessibility_faults(self, axe):
+        """What axe-core (the text of its script) finds that is moderate or worse, as lines."""
+        self.run(axe)
+        found = self.driver.execute_async_script(
+            "const done = arguments[arguments.length - 1];"
+            "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"
+            ".then((result) => done(result.violations), (error) => done([{id: String(error), impact: 'critical', nodes: []}]));")
+        return [f"{one['id']} ({one['impact']}): " + "; ".join(
+            str(node.get("html", ""))[:160] + " " + " ".join(
+                check["message"] for check in node.get("any", []))[:200] for node in one["nodes"][:3])
+            for one in found if one["impact"] in ("serious", "critical", "moderate")]
 
     def picture(self, file, whole=False):
         if whole:

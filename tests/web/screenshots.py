@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The pictures of the README: screenshots.py MMRA WORK_DIRECTORY IMAGE_DIRECTORY (scripts/screenshots.sh)."""
+"""The pictures of the README and of docs/: screenshots.py MMRA WORK_DIRECTORY IMAGE_DIRECTORY (scripts/screenshots.sh)."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,10 +32,22 @@ def wait_for_pictures(browser):
         "return [...document.images].every((image) => image.loading === 'lazy' || image.complete)"), "pictures")
 
 
+def photograph_report(program, bank, work, images):
+    """The top of what `mmra reproduce table3` writes about the demo's bank."""
+    # Beside the bank and by its name alone, so that the page shows no path of this machine.
+    subprocess.run([Path(program).resolve(), "reproduce", "table3", "--bank", bank.name, "--out", "table3", "--seeds", "3",
+                    "--jobs", "2", "--quiet"], check=True, cwd=work, stdout=subprocess.DEVNULL)
+    browser = Browser(1280, 1160, scale=0.75)
+    browser.open((Path(work).resolve() / "table3" / "table3.html").as_uri())
+    browser.picture(images / "experiment.png")
+    browser.quit()
+
+
 def main(program, work, images):
     images = Path(images)
     images.mkdir(parents=True, exist_ok=True)
-    bank, model, clips = make_demo(program, work, clips=240)
+    bank, model, clips = make_demo(program, work, clips=600)
+    photograph_report(program, bank, work, images)
     with Service(program, bank, model, "--read-only") as service:
         browser = Browser(1280, 1180)
         browser.open(service.url + "/")

@@ -503,7 +503,7 @@ bool bank_exists(const fs::path& directory) {
 
 std::string full_name_of(const fs::path& bank_directory) {
   if (is_milvus_address(bank_directory)) return parse_milvus_address(bank_directory).text();
-  return fs::absolute(bank_directory).string();
+  return fs::absolute(bank_directory).lexically_normal().string();
 }
 
 fs::path files_directory(const fs::path& bank_directory) {

@@ -22,6 +22,8 @@ void check_dim(const char* modality, const TokenView& tokens, int dim) {
   }
 }
 
+}  // namespace
+
 std::vector<float> mean_of(const TokenView& tokens) {
   if (tokens.num_tokens == 0) return {};
   const auto dim = static_cast<std::size_t>(tokens.dim);
@@ -34,8 +36,6 @@ std::vector<float> mean_of(const TokenView& tokens) {
   for (float& value : mean) value /= static_cast<float>(tokens.num_tokens);
   return mean;
 }
-
-}  // namespace
 
 RowDetails make_details(const Record& record, const TokenView& visual,
                         std::vector<float> retrieval_vector) {

@@ -35,6 +35,9 @@ struct RowDetails {
   std::optional<Timestamp> posted_at;
 };
 
+/// The mean token [tokens.dim]; empty where there are none.
+[[nodiscard]] std::vector<float> mean_of(const TokenView& tokens);
+
 /// `visual` are the row's visual tokens.
 [[nodiscard]] RowDetails make_details(const Record& record, const TokenView& visual,
                                       std::vector<float> retrieval_vector);

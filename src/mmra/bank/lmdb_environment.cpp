@@ -13,6 +13,7 @@
 #include <span>
 
 #include "mmra/core/files.h"
+#include "mmra/core/resource_error.h"
 
 namespace mmra::bank {
 namespace {
@@ -32,11 +33,6 @@ constexpr const char* kDatabaseNames[kNumDatabases] = {"meta", "records", "featu
 
 Error lmdb_error(int code, const std::string& action, const fs::path& directory) {
   const std::string where = directory.string();
-  if (code == EIO) {
-    return {ErrorKind::kIo, "cannot " + action + " " + where +
-                                ": a write was cut short (is the disk full, or over quota?); "
-                                "nothing was changed"};
-  }
   if (code == ENOENT) return {ErrorKind::kNotFound, "there is no memory bank in " + where};
   if (code > 0) return system_error(action, where, code);
   const std::string reason = mdb_strerror(code);
@@ -67,6 +63,17 @@ Error lmdb_error(int code, const std::string& action, const fs::path& directory)
 Error page_error(const std::string& fault, const fs::path& directory) {
   return {ErrorKind::kCorruptData, (directory / "data.mdb").string() + " is damaged (" + fault +
                                        "); restore it from a backup or make it anew"};
+}
+
+[[noreturn]] void throw_lmdb_error(int code, const std::string& action, const fs::path& directory) {
+  if (code == EIO) {  // LMDB's word for a write of fewer bytes than it asked for
+    throw ResourceError(ResourceError::Resource::kDisk,
+                        "cannot " + action + " " + directory.string() +
+                            ": a write was cut short (is the disk full, or over quota?); "
+                            "nothing was changed");
+  }
+  if (code > 0 && code != ENOENT) throw_system_error(action, directory.string(), code);
+  throw lmdb_error(code, action, directory);
 }
 
 MDB_val to_val(std::string_view text) { return {text.size(), const_cast<char*>(text.data())}; }
@@ -118,7 +125,7 @@ void Environment::open(bool create) {
     // Without a lock file a writer elsewhere does not see us; checksums would show what it did.
     if (code != 0) code = try_open_any_size(MDB_RDONLY | MDB_NOLOCK);
   }
-  if (code != 0) throw lmdb_error(code, "open the memory bank in", directory_);
+  if (code != 0) throw_lmdb_error(code, "open the memory bank in", directory_);
   cover_map_with_file();
   check_pages(PageCheck::kForReading);
   int num_dead = 0;
@@ -214,7 +221,7 @@ void Environment::open_databases(bool create) {
   } else if (transaction != nullptr) {
     mdb_txn_abort(transaction);
   }
-  if (code != 0) throw lmdb_error(code, "open the memory bank in", directory_);
+  if (code != 0) throw_lmdb_error(code, "open the memory bank in", directory_);
   std::copy(std::begin(handles), std::end(handles), std::begin(databases_));
   find_databases();
 }
@@ -256,7 +263,7 @@ void Environment::create_database(Database database) const {
       mdb_txn_abort(transaction);
     }
   }
-  if (code != 0) throw lmdb_error(code, "write to", directory_);
+  if (code != 0) throw_lmdb_error(code, "write to", directory_);
   databases_[index] = handle;
 }
 
@@ -329,7 +336,7 @@ Transaction::~Transaction() {
 }
 
 void Transaction::fail(int code, const std::string& action) const {
-  throw lmdb_error(code, action, environment_.directory());
+  throw_lmdb_error(code, action, environment_.directory());
 }
 
 MDB_dbi Transaction::require(Database database) const {

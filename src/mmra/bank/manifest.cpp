@@ -193,6 +193,13 @@ void read_manifest(const fs::path& file, const ManifestVisitor& visit,
   read_manifest(opened.source(), opened.name(), folder_of(file), visit, options);
 }
 
+ManifestRow read_manifest_line(std::string_view text, std::int64_t line, const std::string& name,
+                               const fs::path& video_folder, const ManifestOptions& options) {
+  ContextTyper typer(options.columns, ContextTyper::Mode::kFirstValue);
+  return RowChecker(name, video_folder, options.needs_popularity, typer)
+      .check(read_json_line(text, line, name));
+}
+
 ManifestSummary scan_manifest(const fs::path& file, const ColumnTypes& known,
                               bool needs_popularity) {
   ContextTyper typer(known, ContextTyper::Mode::kWholeColumn);

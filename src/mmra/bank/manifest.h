@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mmra/bank/context_typer.h"
@@ -52,6 +53,13 @@ void read_manifest(const std::filesystem::path& file, const ManifestVisitor& vis
 void read_manifest(ByteSource source, const std::string& name,
                    const std::filesystem::path& video_folder, const ManifestVisitor& visit,
                    const ManifestOptions& options = {});
+
+/// One line of JSON Lines on its own, checked as read_manifest() checks it; `line` is its number in
+/// messages.
+[[nodiscard]] ManifestRow read_manifest_line(std::string_view text, std::int64_t line,
+                                             const std::string& name,
+                                             const std::filesystem::path& video_folder,
+                                             const ManifestOptions& options);
 
 struct ManifestSummary {
   std::int64_t num_rows = 0;

@@ -116,40 +116,13 @@ class DuplicateKeys {
   std::optional<std::string> duplicate_;
 };
 
-class JsonRows final : public RawRowReader {
+/// One line of JSON Lines.
+class JsonLine {
  public:
-  explicit JsonRows(TextInput& input) : file_(input.name()), input_(input) {}
+  JsonLine(const std::string& file, std::string_view text, std::int64_t line)
+      : file_(file), text_(text), line_(line) {}
 
-  std::optional<RawRow> next() override {
-    while (read_line()) {
-      if (text_.find_first_not_of(" \t\r\n") != std::string::npos) return parse_line();
-    }
-    return std::nullopt;
-  }
-
- private:
-  /// The next line into text_; false at the end.
-  bool read_line() {
-    text_.clear();
-    ++line_;
-    for (;;) {
-      const std::string_view bytes = input_.peek();
-      if (bytes.empty()) return !text_.empty();
-      const std::size_t line_end = bytes.find('\n');
-      const bool complete = line_end != std::string_view::npos;
-      const std::size_t size = complete ? line_end + 1 : bytes.size();
-      text_.append(bytes.substr(0, complete ? line_end : size));
-      input_.consume(size);
-      if (text_.size() > kMaxFieldBytes) {
-        fail_at_line(file_, line_,
-                     "more than " + std::to_string(kMaxFieldBytes >> 20) +
-                         " MiB in one line; expected one JSON object a line");
-      }
-      if (complete) return true;
-    }
-  }
-
-  RawRow parse_line() const {
+  [[nodiscard]] RawRow parse() const {
     if (const auto at = find_invalid_utf8(text_)) {
       fail_at_line(file_, line_,
                    "byte " + std::to_string(*at + 1) + " of the line (" + hexadecimal(text_[*at]) +
@@ -167,6 +140,7 @@ class JsonRows final : public RawRowReader {
     return row;
   }
 
+ private:
   Json parse_json() const {
     DuplicateKeys keys;
     Json object;
@@ -220,6 +194,46 @@ class JsonRows final : public RawRowReader {
     return raw;
   }
 
+  const std::string& file_;
+  std::string_view text_;
+  std::int64_t line_;
+};
+
+class JsonRows final : public RawRowReader {
+ public:
+  explicit JsonRows(TextInput& input) : file_(input.name()), input_(input) {}
+
+  std::optional<RawRow> next() override {
+    while (read_line()) {
+      if (text_.find_first_not_of(" \t\r\n") != std::string::npos) {
+        return JsonLine(file_, text_, line_).parse();
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  /// The next line into text_; false at the end.
+  bool read_line() {
+    text_.clear();
+    ++line_;
+    for (;;) {
+      const std::string_view bytes = input_.peek();
+      if (bytes.empty()) return !text_.empty();
+      const std::size_t line_end = bytes.find('\n');
+      const bool complete = line_end != std::string_view::npos;
+      const std::size_t size = complete ? line_end + 1 : bytes.size();
+      text_.append(bytes.substr(0, complete ? line_end : size));
+      input_.consume(size);
+      if (text_.size() > kMaxFieldBytes) {
+        fail_at_line(file_, line_,
+                     "more than " + std::to_string(kMaxFieldBytes >> 20) +
+                         " MiB in one line; expected one JSON object a line");
+      }
+      if (complete) return true;
+    }
+  }
+
   std::string file_;
   TextInput& input_;
   std::string text_;
@@ -244,6 +258,10 @@ std::unique_ptr<RawRowReader> open_raw_rows(TextInput& input,
   }
   if (start.starts_with('{')) return std::make_unique<JsonRows>(input);
   return std::make_unique<CsvRows>(input, required);
+}
+
+RawRow read_json_line(std::string_view text, std::int64_t line, const std::string& name) {
+  return JsonLine(name, text, line).parse();
 }
 
 void fail_at(const std::string& file, const RawValue& value, const std::string& what) {

@@ -52,6 +52,11 @@ class RawRowReader {
 [[nodiscard]] std::unique_ptr<RawRowReader> open_raw_rows(TextInput& input,
                                                           const std::vector<std::string>& required);
 
+/// One line of JSON Lines on its own; `line` is its number in messages. Throws as RawRowReader
+/// does.
+[[nodiscard]] RawRow read_json_line(std::string_view text, std::int64_t line,
+                                    const std::string& name);
+
 /// Error{kInvalidInput} "NAME, line 3, column 2 (title): WHAT" (or "key \"title\"").
 [[noreturn]] void fail_at(const std::string& file, const RawValue& value, const std::string& what);
 [[noreturn]] void fail_at_line(const std::string& file, std::int64_t line, const std::string& what);

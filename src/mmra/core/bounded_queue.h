@@ -38,6 +38,12 @@ class BoundedQueue {
     return item;
   }
 
+  /// At this moment.
+  [[nodiscard]] bool is_empty() const {
+    const std::scoped_lock lock(mutex_);
+    return items_.empty();
+  }
+
   void close() {
     const std::scoped_lock lock(mutex_);
     closed_ = true;
@@ -47,7 +53,7 @@ class BoundedQueue {
 
  private:
   std::size_t capacity_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable not_full_;
   std::condition_variable not_empty_;
   std::deque<Item> items_;

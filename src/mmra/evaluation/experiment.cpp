@@ -32,12 +32,6 @@ PerMetric<MeanAndDeviation> over_runs(const std::vector<Metrics>& runs) {
           mean_and_deviation(values.src)};
 }
 
-Metrics measure(const ExperimentRun& run, const ExperimentResult& result) {
-  return result.batch_size > 0
-             ? compute_batch_mean_metrics(run.predictions, result.targets, result.batch_size)
-             : compute_metrics(run.predictions, result.targets);
-}
-
 void add_intervals(const ExperimentResult& result, const ExperimentRow& row, RowSummary& summary) {
   std::size_t covered = 0;
   std::size_t count = 0;
@@ -80,7 +74,7 @@ RowSummary summarise_row(const ExperimentResult& result, const ExperimentRow& ro
                   "a run of " + row.name + " has " + std::to_string(run.predictions.size()) +
                       " predictions and " + std::to_string(run.half_widths.size()) + " intervals");
     }
-    test.push_back(measure(run, result));
+    test.push_back(measure_run(run, result));
     valid.push_back(run.valid);
   }
   summary.test = over_runs(test);
@@ -102,6 +96,12 @@ ResampledMetrics resample(const ExperimentResult& result, const ExperimentRow& r
 }
 
 }  // namespace
+
+Metrics measure_run(const ExperimentRun& run, const ExperimentResult& result) {
+  return result.batch_size > 0
+             ? compute_batch_mean_metrics(run.predictions, result.targets, result.batch_size)
+             : compute_metrics(run.predictions, result.targets);
+}
 
 std::vector<RowSummary> summarise(const ExperimentResult& result) {
   constexpr Interval kNone{kUndefined, kUndefined};

@@ -92,6 +92,9 @@ struct RowSummary {
   std::int64_t peak_bytes = 0;     ///< the largest; 0: not measured
 };
 
+/// Of one run on the test rows. Throws Error{kInvalidInput} where it has other rows.
+[[nodiscard]] Metrics measure_run(const ExperimentRun& run, const ExperimentResult& result);
+
 /// One summary for each row. Throws Error{kInvalidInput} where a run has other rows than the
 /// experiment.
 [[nodiscard]] std::vector<RowSummary> summarise(const ExperimentResult& result);

@@ -166,10 +166,7 @@ Json per_metric(const PerMetric<Value>& values) {
 }
 
 Json run_json(const ExperimentResult& result, const ExperimentRun& run) {
-  const Metrics test =
-      result.batch_size > 0
-          ? compute_batch_mean_metrics(run.predictions, result.targets, result.batch_size)
-          : compute_metrics(run.predictions, result.targets);
+  const Metrics test = measure_run(run, result);
   Json json = {{"seed", run.seed}, {"test", to_json(test)}, {"valid", to_json(run.valid)}};
   if (run.cost) {
     json["seconds"] = number(run.cost->seconds);

@@ -1,10 +1,10 @@
 #include "mmra/evaluation/plot.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdio>
-#include <limits>
+
+#include "mmra/evaluation/svg_parts.h"
 
 namespace mmra::evaluation {
 namespace {
@@ -14,55 +14,12 @@ constexpr double kRight = 14;
 constexpr double kTop = 30;
 constexpr double kBottom = 46;
 constexpr double kLegendLine = 18;
-constexpr std::array kColours = {"#2f7fc1", "#d0602b", "#2b9a66", "#a65bc0",
-                                 "#b5891a", "#cf4a70", "#4b8c9c", "#8a775a"};
-
-struct Range {
-  double low = std::numeric_limits<double>::infinity();
-  double high = -std::numeric_limits<double>::infinity();
-
-  void take(double value) {
-    low = std::min(low, value);
-    high = std::max(high, value);
-  }
-  void widen() {
-    const double margin = std::max(0.05 * (high - low), 1e-3 + 1e-3 * std::abs(low));
-    low -= margin;
-    high += margin;
-  }
-};
+constexpr std::size_t kMaxMarks = 24;  // on a line
 
 bool is_drawn(const PlotPoint& point) { return std::isfinite(point.x) && std::isfinite(point.y); }
 
 bool has_bar(const PlotPoint& point) {
   return std::isfinite(point.low) && std::isfinite(point.high) && point.low < point.high;
-}
-
-std::string px(double value) { return decimals(value, 1); }
-
-std::string text(double x, double y, const std::string& attributes, std::string_view content) {
-  return "<text x='" + px(x) + "' y='" + px(y) + "' " + attributes + ">" + escape_html(content) +
-         "</text>";
-}
-
-std::string colour_of(std::size_t series) {
-  const std::size_t i = series % kColours.size();
-  return "var(--c" + std::to_string(i) + "," + kColours[i] + ")";
-}
-
-std::vector<double> ticks_of(const Range& range, int count, bool whole = false) {
-  const double step = std::max(nice_step(range.high - range.low, count), whole ? 1.0 : 0.0);
-  std::vector<double> ticks;
-  for (double tick = std::ceil(range.low / step) * step; tick <= range.high; tick += step) {
-    ticks.push_back(std::abs(tick) < step / 2 ? 0.0 : tick);
-  }
-  return ticks;
-}
-
-std::string tick_label(double value) {
-  char label[32];
-  std::snprintf(label, sizeof label, "%.5g", value);
-  return label;
 }
 
 class Drawing {
@@ -71,8 +28,7 @@ class Drawing {
     for (const Series& series : plot.series) {
       for (const PlotPoint& point : series.points) take(point);
     }
-    empty_ = !(x_.low <= x_.high);
-    if (empty_) return;
+    if (x_.is_empty()) return;
     if (plot.diagonal) {
       x_.low = y_.low = std::min(x_.low, y_.low);
       x_.high = y_.high = std::max(x_.high, y_.high);
@@ -83,21 +39,21 @@ class Drawing {
 
   [[nodiscard]] std::string draw() const {
     const double legend =
-        plot_.series.size() > 1 ? kLegendLine * static_cast<double>(plot_.series.size()) + 6 : 0;
-    std::string svg = "<svg viewBox='0 0 " + px(plot_.width) + " " + px(plot_.height + legend) +
-                      "' width='" + px(plot_.width) + "' role='img' aria-label='" +
-                      escape_html(plot_.title) +
-                      "' font-size='12' font-family='sans-serif' "
-                      "fill='var(--ink,#222)'>";
-    svg += text(kLeft, 16, "font-weight='bold'", plot_.title);
-    if (empty_) {
-      svg += text(kLeft, plot_.height / 2, "", "nothing to show");
+        plot_.series.size() > 1 ? kLegendLine * static_cast<double>(plot_.series.size()) + 10 : 0;
+    std::string drawn = svg::begin(plot_.width, plot_.height + legend, plot_.title);
+    drawn += svg::text(kLeft, 16, plot_.width - kLeft - kRight, "font-weight='bold'", plot_.title);
+    if (x_.is_empty()) {
+      drawn += svg::text(kLeft, plot_.height / 2, plot_.width, "", "nothing to show");
     } else {
-      svg += draw_axes();
-      for (std::size_t i = 0; i < plot_.series.size(); ++i) svg += draw_series(i);
-      if (plot_.series.size() > 1) svg += draw_legend();
+      drawn += draw_axes();
+      for (const bool emphasised : {false, true}) {
+        for (std::size_t i = 0; i < plot_.series.size(); ++i) {
+          if (plot_.series[i].emphasised == emphasised) drawn += draw_series(i);
+        }
+      }
+      if (plot_.series.size() > 1) drawn += draw_legend();
     }
-    return svg + "</svg>\n";
+    return drawn + "</svg>\n";
   }
 
  private:
@@ -116,81 +72,88 @@ class Drawing {
   [[nodiscard]] double y(double value) const {
     return kTop + (plot_.height - kTop - kBottom) * (y_.high - value) / (y_.high - y_.low);
   }
-  [[nodiscard]] static std::string line(double x1, double y1, double x2, double y2,
-                                        const std::string& attributes) {
-    return "<line x1='" + px(x1) + "' y1='" + px(y1) + "' x2='" + px(x2) + "' y2='" + px(y2) +
-           "' " + attributes + "/>";
-  }
-
   [[nodiscard]] std::string draw_axes() const {
     const std::string grid = "stroke='var(--line,#ddd)'";
+    const std::string axis = "stroke='var(--soft,#777)'";
     const double bottom = plot_.height - kBottom;
-    std::string svg;
-    for (const double tick : ticks_of(y_, 5)) {
-      svg += line(kLeft, y(tick), plot_.width - kRight, y(tick), grid);
-      svg += text(kLeft - 6, y(tick) + 4, "text-anchor='end'", tick_label(tick));
+    const double right = plot_.width - kRight;
+    std::string drawn;
+    for (const double tick : svg::ticks_of(y_, 5)) {
+      drawn += svg::line(kLeft, y(tick), right, y(tick), grid);
+      drawn += svg::text(kLeft - 6, y(tick) + 4, plot_.width, "text-anchor='end'",
+                         svg::tick_label(tick));
     }
     for (const double tick :
-         plot_.x_ticks.empty() ? ticks_of(x_, 6, plot_.whole_x) : plot_.x_ticks) {
-      svg += line(x(tick), bottom, x(tick), bottom + 4, "stroke='var(--soft,#777)'");
-      svg += text(x(tick), bottom + 17, "text-anchor='middle'", tick_label(tick));
+         plot_.x_ticks.empty() ? svg::ticks_of(x_, 6, plot_.whole_x) : plot_.x_ticks) {
+      drawn += svg::line(x(tick), bottom, x(tick), bottom + 4, axis);
+      drawn += svg::text(x(tick), bottom + 17, plot_.width, "text-anchor='middle'",
+                         svg::tick_label(tick));
     }
-    svg += line(kLeft, bottom, plot_.width - kRight, bottom, "stroke='var(--soft,#777)'");
+    drawn += svg::line(kLeft, bottom, right, bottom, axis);
     if (plot_.diagonal) {
-      svg += line(x(x_.low), y(x_.low), x(x_.high), y(x_.high),
-                  "stroke='var(--soft,#777)' stroke-dasharray='5 4'");
+      drawn += svg::line(x(x_.low), y(x_.low), x(x_.high), y(x_.high),
+                         "stroke='var(--soft,#777)' stroke-dasharray='5 4'");
     }
     const double middle = 0.5 * (kTop + bottom);
-    svg += text(0.5 * (kLeft + plot_.width - kRight), plot_.height - 10, "text-anchor='middle'",
-                plot_.x_label);
-    svg += text(14, middle, "text-anchor='middle' transform='rotate(-90 14 " + px(middle) + ")'",
-                plot_.y_label);
-    return svg;
+    drawn += svg::text(0.5 * (kLeft + right), plot_.height - 10, right - kLeft,
+                       "text-anchor='middle'", plot_.x_label);
+    drawn += svg::text(14, middle, plot_.height,
+                       "text-anchor='middle' transform='rotate(-90 14 " + svg::px(middle) + ")'",
+                       plot_.y_label);
+    return drawn;
   }
 
   [[nodiscard]] std::string draw_series(std::size_t index) const {
     const Series& series = plot_.series[index];
-    const std::string colour = colour_of(index);
+    const std::string colour = svg::colour_of(index);
     // Many points: small and light, so that their density shows.
-    const bool many = series.points.size() > 200;
+    const bool many = !series.connected && series.points.size() > 200;
+    const std::size_t step = series.connected ? series.points.size() / kMaxMarks + 1 : 1;
     std::string line_points;
-    std::string svg;
-    for (const PlotPoint& point : series.points) {
+    std::string drawn;
+    for (std::size_t i = 0; i < series.points.size(); ++i) {
+      const PlotPoint& point = series.points[i];
       if (!is_drawn(point)) continue;
-      line_points += px(x(point.x)) + "," + px(y(point.y)) + " ";
+      line_points += svg::px(x(point.x)) + "," + svg::px(y(point.y)) + " ";
       if (has_bar(point)) {
-        svg += line(x(point.x), y(point.low), x(point.x), y(point.high),
-                    "stroke='" + colour + "' stroke-opacity='.6'");
+        drawn += svg::line(x(point.x), y(point.low), x(point.x), y(point.high),
+                           "stroke='" + colour + "' stroke-width='1.6' stroke-opacity='.6'");
       }
-      if (series.connected && series.points.size() > 40) continue;
-      svg += "<circle cx='" + px(x(point.x)) + "' cy='" + px(y(point.y)) + "' r='" +
-             (many ? "1.6" : "3") + "' fill='" + colour + "'" +
-             (many ? " fill-opacity='.45'" : "") + "/>";
+      if (i % step != 0) continue;
+      drawn += many ? "<circle class=mark cx='" + svg::px(x(point.x)) + "' cy='" +
+                          svg::px(y(point.y)) + "' r='1.6' fill='" + colour +
+                          "' fill-opacity='.45'/>"
+                    : svg::mark(index, x(point.x), y(point.y));
     }
-    if (!series.connected || line_points.empty()) return svg;
-    return "<polyline fill='none' stroke='" + colour + "' stroke-width='1.8'" + dash_of(series) +
-           " points='" + line_points + "'/>" + svg;
+    if (!series.connected || line_points.empty()) return drawn;
+    return "<polyline fill='none' stroke='" + colour + "' " + stroke_of(series) + " points='" +
+           line_points + "'/>" + drawn;
   }
 
-  [[nodiscard]] static std::string dash_of(const Series& series) {
-    return series.dashed ? " stroke-dasharray='6 4'" : "";
+  [[nodiscard]] static std::string stroke_of(const Series& series) {
+    return std::string(series.emphasised ? "stroke-width='2.8'" : "stroke-width='1.5'") +
+           (series.dashed ? " stroke-dasharray='6 4'" : "");
   }
 
   [[nodiscard]] std::string draw_legend() const {
-    std::string svg;
-    double at = plot_.height + 8;
+    std::string drawn;
+    double at = plot_.height + 12;
     for (std::size_t i = 0; i < plot_.series.size(); ++i, at += kLegendLine) {
-      svg += line(kLeft, at, kLeft + 22, at,
-                  "stroke='" + colour_of(i) + "' stroke-width='3'" + dash_of(plot_.series[i]));
-      svg += text(kLeft + 30, at + 4, "", plot_.series[i].name);
+      const Series& series = plot_.series[i];
+      if (series.connected) {
+        drawn += svg::line(kLeft, at, kLeft + 24, at,
+                           "stroke='" + svg::colour_of(i) + "' " + stroke_of(series));
+      }
+      drawn += svg::mark(i, kLeft + 12, at);
+      drawn += svg::text(kLeft + 32, at + 4, plot_.width - kLeft - 32,
+                         series.emphasised ? "font-weight='bold'" : "", series.name);
     }
-    return svg;
+    return drawn;
   }
 
   const Plot& plot_;
-  Range x_;
-  Range y_;
-  bool empty_ = true;
+  svg::Range x_;
+  svg::Range y_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,7 @@ struct Series {
   std::vector<PlotPoint> points;  ///< those that are not finite are left out
   bool connected = true;          ///< a line through the points; else points alone
   bool dashed = false;
+  bool emphasised = false;  ///< drawn stronger, and over the others
 };
 
 struct Plot {
@@ -38,12 +40,34 @@ struct Plot {
   bool diagonal = false;        ///< the line y = x, and both axes alike
   bool whole_x = false;         ///< ticks at whole numbers alone
   std::vector<double> x_ticks;  ///< empty: chosen
-  double width = 420.0;         ///< px
+  double width = 400.0;         ///< px
   double height = 300.0;
 };
 
 /// An SVG element for a page that sets the custom properties --ink, --soft, --line and --c0 … --c7;
-/// without them the same colours stand as fall-backs. Every name is escaped. Empty plots say so.
+/// without them the same colours stand as fall-backs. Series differ by their marks too. Every name
+/// is escaped, and cut where it would not fit. Empty plots say so.
 [[nodiscard]] std::string to_svg(const Plot& plot);
+
+/// A line of an IntervalPlot.
+struct PlottedInterval {
+  std::string name;
+  double value = 0.0;
+  double low = 0.0;  ///< NaN: no interval
+  double high = 0.0;
+  std::vector<double> single;      ///< values that `value` is the mean of, where there are several
+  std::optional<double> compared;  ///< a figure from elsewhere, drawn hollow
+  bool emphasised = false;         ///< the others are seen against its value
+};
+
+/// Values with their intervals, one below the other ("forest plot").
+struct IntervalPlot {
+  std::string title;
+  std::vector<PlottedInterval> lines;  ///< what is not finite is left out
+  double width = 400.0;                ///< px
+};
+
+/// As that of a Plot.
+[[nodiscard]] std::string to_svg(const IntervalPlot& plot);
 
 }  // namespace mmra::evaluation

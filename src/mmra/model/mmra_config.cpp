@@ -131,7 +131,7 @@ MmraConfig config_from_json(std::string_view text, const std::string& origin) {
   expect_format_version(reader, kFormatVersion);
   config.variant = read_variant(reader);
   visit_numbers(config, [&](const char* key, auto& value) { reader.read(key, value); });
-  StrictReader without(reader.take("without"), origin + ", under \"without\",");
+  StrictReader without = reader.below("without");
   visit_without(config.without, [&](const char* key, auto& value) { without.read(key, value); });
   without.expect_nothing_else();
   reader.expect_nothing_else();

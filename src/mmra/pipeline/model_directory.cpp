@@ -4,38 +4,42 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/model/strict_reader.h"
 
 namespace mmra::pipeline {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using model::StrictReader;
 
+constexpr int kMaxK = 10000;       // as every model's config.json has it
 constexpr int kFormatVersion = 2;  // 1 knew neither the choice of instances nor times
 constexpr const char* kFileName = "training.json";
 
-template <typename Value>
-Value value_of(const Json& document, const char* key, const std::filesystem::path& file) {
-  try {
-    return document.at(key).get<Value>();
-  } catch (const Json::exception& error) {
-    throw Error(ErrorKind::kCorruptData,
-                file.string() + " is damaged: \"" + key + "\": " + error.what());
-  }
+[[noreturn]] void refuse(const StrictReader& reader, const std::string& key,
+                         const std::string& value, const std::string& known) {
+  reader.fail("has the " + key + " \"" + value + "\", expected " + known);
 }
 
-[[noreturn]] void refuse(const std::filesystem::path& file, const std::string& key,
-                         const std::string& value, const std::string& known) {
-  throw Error(ErrorKind::kCorruptData,
-              file.string() + " has the " + key + " \"" + value + "\"; " + known + " is known");
+std::string text_of(StrictReader& reader, const std::string& key) {
+  std::string text;
+  reader.read(key, text);
+  return text;
+}
+
+std::int64_t count_of(StrictReader& reader, const std::string& key) {
+  std::int64_t count = 0;
+  reader.read(key, count);
+  if (count < 0) reader.fail("has a number below 0 under \"" + key + "\"");
+  return count;
 }
 
 /// null, or a moment as format_timestamp writes it.
-std::optional<Timestamp> time_of(const Json& document, const char* key,
-                                 const std::filesystem::path& file) {
-  if (document.contains(key) && document.at(key).is_null()) return std::nullopt;
-  const auto text = value_of<std::string>(document, key, file);
+std::optional<Timestamp> time_of(StrictReader& reader, const std::string& key) {
+  if (reader.take(key).is_null()) return std::nullopt;
+  const std::string text = text_of(reader, key);
   const auto time = parse_timestamp(text);
-  if (!time) refuse(file, std::string("\"") + key + "\"", text, "a time as RFC 3339 has it");
+  if (!time) refuse(reader, "\"" + key + "\"", text, "a time as RFC 3339 has it");
   return time;
 }
 
@@ -44,20 +48,20 @@ Json time_json(const std::optional<TimeCuts>& cuts, Timestamp TimeCuts::*cut) {
 }
 
 /// What version 2 added.
-void read_choice_and_times(const Json& document, const std::filesystem::path& file,
-                           RowRules& rules) {
-  const auto choice = value_of<std::string>(document, "instances", file);
-  if (!retrieval::parse_choice(choice)) refuse(file, "\"instances\"", choice, "similar or random");
+void read_choice_and_times(StrictReader& reader, RowRules& rules) {
+  const std::string choice = text_of(reader, "instances");
+  if (!retrieval::parse_choice(choice)) {
+    refuse(reader, "\"instances\"", choice, "similar or random");
+  }
   rules.instances = *retrieval::parse_choice(choice);
-  rules.drop_near_duplicates = value_of<bool>(document, "near_duplicates_dropped", file);
-  const auto valid_from = time_of(document, "valid_from", file);
-  const auto test_from = time_of(document, "test_from", file);
+  reader.read("near_duplicates_dropped", rules.drop_near_duplicates);
+  const auto valid_from = time_of(reader, "valid_from");
+  const auto test_from = time_of(reader, "test_from");
   const bool wanted = rules.protocol == Protocol::kChronological;
   if (valid_from.has_value() != wanted || test_from.has_value() != wanted) {
-    throw Error(ErrorKind::kCorruptData,
-                file.string() +
-                    " is damaged: \"valid_from\" and \"test_from\" belong to the "
-                    "protocol chronological, and to that alone");
+    reader.fail(
+        "has \"valid_from\" and \"test_from\" that do not belong to its protocol: chronological "
+        "has both, no other has one");
   }
   if (wanted) rules.cuts = TimeCuts{*valid_from, *test_from};
 }
@@ -84,7 +88,7 @@ std::optional<Protocol> parse_protocol(std::string_view name) {
   return std::nullopt;
 }
 
-void save_training_card(const TrainingCard& card, const std::filesystem::path& model_directory) {
+std::string training_card_to_json(const TrainingCard& card) {
   const Json document = {{"format_version", kFormatVersion},
                          {"model", card.model},
                          {"encoders_name", card.encoders_name},
@@ -100,7 +104,44 @@ void save_training_card(const TrainingCard& card, const std::filesystem::path& m
                          {"num_train", card.num_train},
                          {"num_stop", card.num_stop},
                          {"num_calibration", card.num_calibration}};
-  write_file_atomically(model_directory / kFileName, document.dump(2) + "\n");
+  return document.dump(2) + "\n";
+}
+
+TrainingCard training_card_from_json(std::string_view text, const std::string& origin) {
+  const Json document = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  StrictReader reader(document, origin);
+  int version = 0;
+  reader.read("format_version", version);
+  if (version < 1 || version > kFormatVersion) {
+    throw Error(ErrorKind::kUnsupported,
+                origin + " has the format version " + std::to_string(version) +
+                    "; this program reads 1 to " + std::to_string(kFormatVersion));
+  }
+  TrainingCard card;
+  reader.read("model", card.model);
+  reader.read("encoders_name", card.encoders_name);
+  reader.read("encoders_fingerprint", card.encoders_fingerprint);
+  reader.read("popularity_unit", card.popularity_unit);
+  reader.read("popularity_horizon", card.popularity_horizon);
+  reader.read("k", card.k);
+  if (card.k < 1 || card.k > kMaxK) {
+    reader.fail("has " + std::to_string(card.k) + " under \"k\", expected 1 to " +
+                std::to_string(kMaxK));
+  }
+  const std::string protocol = text_of(reader, "protocol");
+  if (!parse_protocol(protocol)) {
+    refuse(reader, "\"protocol\"", protocol, "honest, authors or chronological");
+  }
+  card.rules.protocol = *parse_protocol(protocol);
+  if (version >= 2) read_choice_and_times(reader, card.rules);
+  card.num_train = count_of(reader, "num_train");
+  card.num_stop = count_of(reader, "num_stop");
+  card.num_calibration = count_of(reader, "num_calibration");
+  return card;
+}
+
+void save_training_card(const TrainingCard& card, const std::filesystem::path& model_directory) {
+  write_file_atomically(model_directory / kFileName, training_card_to_json(card));
 }
 
 TrainingCard load_training_card(const std::filesystem::path& model_directory) {
@@ -112,34 +153,7 @@ TrainingCard load_training_card(const std::filesystem::path& model_directory) {
                     "--bank BANK --out " +
                     model_directory.string() + "`");
   }
-  const Json document = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
-  if (!document.is_object()) {
-    throw Error(ErrorKind::kCorruptData, file.string() + " is damaged: it is no JSON object");
-  }
-  const int version = value_of<int>(document, "format_version", file);
-  if (version < 1 || version > kFormatVersion) {
-    throw Error(ErrorKind::kUnsupported,
-                file.string() + " has the format version " + std::to_string(version) +
-                    "; this program reads 1 to " + std::to_string(kFormatVersion));
-  }
-  TrainingCard card;
-  card.model = value_of<std::string>(document, "model", file);
-  card.encoders_name = value_of<std::string>(document, "encoders_name", file);
-  card.encoders_fingerprint = value_of<std::string>(document, "encoders_fingerprint", file);
-  card.popularity_unit = value_of<std::string>(document, "popularity_unit", file);
-  card.popularity_horizon = value_of<std::string>(document, "popularity_horizon", file);
-  card.k = value_of<int>(document, "k", file);
-  const auto protocol = value_of<std::string>(document, "protocol", file);
-  if (!parse_protocol(protocol)) {
-    refuse(file, "\"protocol\"", protocol, "honest, authors or chronological");
-  }
-  card.rules.protocol = *parse_protocol(protocol);
-  if (version >= 2) read_choice_and_times(document, file, card.rules);
-  card.num_train = value_of<std::int64_t>(document, "num_train", file);
-  card.num_stop = value_of<std::int64_t>(document, "num_stop", file);
-  card.num_calibration = value_of<std::int64_t>(document, "num_calibration", file);
-  if (card.k < 1) throw Error(ErrorKind::kCorruptData, file.string() + ": k must be at least 1");
-  return card;
+  return training_card_from_json(read_file(file), file.string());
 }
 
 void check_same_encoders(const TrainingCard& card, const bank::BankSchema& schema) {

@@ -57,8 +57,12 @@ struct TrainingCard {
   std::int64_t num_calibration = 0;
 };
 
+[[nodiscard]] std::string training_card_to_json(const TrainingCard& card);
+/// Throws Error{kCorruptData} naming `origin` and the key, {kUnsupported} for a newer version.
+[[nodiscard]] TrainingCard training_card_from_json(std::string_view text,
+                                                   const std::string& origin);
 void save_training_card(const TrainingCard& card, const std::filesystem::path& model_directory);
-/// Throws Error{kNotFound} where there is no (finished) model, {kCorruptData} naming the key.
+/// Throws Error{kNotFound} where there is no (finished) model, else as training_card_from_json.
 [[nodiscard]] TrainingCard load_training_card(const std::filesystem::path& model_directory);
 
 /// Throws Error{kInvalidInput} with both names where the bank was made by other encoders than the

@@ -69,27 +69,29 @@ bank::RowDetails details_of(const EncodedQuery& query, const bank::TokenView& vi
   return bank::make_details(record, visual, query.features.retrieval_vector);
 }
 
-/// The features of the retrieved instances alone: k rows, not the whole bank.
-bank::FeatureTable instance_features(const bank::MemoryBank& bank, const bank::BankTable& table,
-                                     const bank::BankSchema& schema,
-                                     const retrieval::RetrievalResult& result,
-                                     const retrieval::QueryIdentity& query,
-                                     std::vector<std::int32_t>& instance_rows) {
-  bank::FeatureTable features(schema.visual_dim, schema.text_dim);
+/// Appends the features of the retrieved instances alone (k rows, not the whole bank) and gives the
+/// rows that they have in `features`.
+std::vector<std::int32_t> append_instances(const bank::MemoryBank& bank,
+                                           const bank::BankTable& table,
+                                           const retrieval::RetrievalResult& result,
+                                           const retrieval::QueryIdentity& query,
+                                           bank::FeatureTable& features) {
+  std::vector<std::int32_t> rows;
+  rows.reserve(result.rows.size());
   for (const std::int32_t row : result.rows) {
     std::optional<bank::Features> stored;
     if (row != retrieval::RetrievalResult::kNoInstance) {
       stored = bank.find_features(table.id(static_cast<std::size_t>(row)));
     }
     if (!stored) {  // none, or removed since the table was made
-      instance_rows.push_back(retrieval::RetrievalResult::kNoInstance);
+      rows.push_back(retrieval::RetrievalResult::kNoInstance);
       continue;
     }
-    instance_rows.push_back(static_cast<std::int32_t>(features.num_rows()));
+    rows.push_back(static_cast<std::int32_t>(features.num_rows()));
     features.append(view_of(stored->visual_tokens), view_of(stored->text_tokens),
                     retrieval::popularity_of(table, static_cast<std::size_t>(row), query));
   }
-  return features;
+  return rows;
 }
 
 /// Makes the instances that a model chose by itself those of the batch.
@@ -103,19 +105,120 @@ void show_used(const std::vector<model::UsedInstance>& used, model::Batch& batch
   }
 }
 
-/// A query, and the same query with something taken away, all in one batch: a model reads what it
-/// needs once.
-class Explanation {
+/// Some queries, and each of them with something taken away, all in one batch: a model reads what
+/// it needs once, and is started once.
+class Explanations {
  public:
-  /// `asked` is the batch of the query alone.
-  Explanation(const bank::Features& query, const bank::BankSchema& schema,
-              const model::Batch& asked, bool uses_instances)
-      : asked_(asked), queries_(schema.visual_dim, schema.text_dim) {
+  explicit Explanations(const bank::BankSchema& schema)
+      : queries_(schema.visual_dim, schema.text_dim) {
+    batch_.queries = &queries_;
+  }
+  Explanations(const Explanations&) = delete;
+  Explanations& operator=(const Explanations&) = delete;
+
+  /// `asked` is the batch of the query alone; its memory and its policy are those of all.
+  void add(const bank::Features& query, const model::Batch& asked, bool uses_instances) {
     const bank::TokenView visual = view_of(query.visual_tokens);
     const bank::TokenView text = view_of(query.text_tokens);
+    const auto whole = static_cast<std::int32_t>(queries_.num_rows());
+    append_variants(visual, text, asked);
+    batch_.memory = asked.memory;
+    batch_.k = asked.k;
+    if (asked.own_retrieval && !batch_.own_retrieval) {
+      batch_.own_retrieval = {asked.own_retrieval->table, asked.own_retrieval->policy, {}};
+    }
+    Places places;
+    places.whole = add_row(whole, asked, asked.instance_rows, own_identity(asked));
+    const auto add_part = [&](const char* name, std::int32_t row) {
+      places.parts.emplace_back(name,
+                                add_row(row, asked, asked.instance_rows, own_identity(asked)));
+    };
+    if (visual.num_tokens > 0) add_part("video", whole + kWithoutVisual);
+    if (text.num_tokens > 0) add_part("title", whole + kWithoutText);
+    for (int frame = 0; frame < num_frames_of(visual); ++frame) {
+      places.frames.push_back(
+          add_row(whole + kWithoutFrame + frame, asked, asked.instance_rows, own_identity(asked)));
+    }
+    if (uses_instances) leave_out_instances(whole, asked, places);
+    places_.push_back(std::move(places));
+  }
+
+  /// What the model says of each query, and of each of its variants.
+  [[nodiscard]] std::vector<float> predict(model::Predictor& predictor) const {
+    return predictor.predict(batch_);
+  }
+
+  /// What it says of the query that was added as the `i`-th. `predicted` by predict().
+  [[nodiscard]] float whole(std::size_t i, const std::vector<float>& predicted) const {
+    return predicted.at(places_.at(i).whole);
+  }
+
+  /// The effects of its parts and instances. `predicted` by predict().
+  void explain(std::size_t i, const std::vector<float>& predicted, Prediction& prediction) const {
+    const Places& places = places_.at(i);
+    const auto effect = [&](std::size_t place) {
+      return static_cast<double>(predicted.at(places.whole)) - predicted.at(place);
+    };
+    double sum = 0.0;
+    for (const auto& [part, place] : places.parts) sum += std::abs(effect(place));
+    for (const auto& [part, place] : places.parts) {
+      prediction.parts.push_back({part, effect(place),
+                                  bank::popularity_of_log2(predicted.at(place)),
+                                  sum > 0.0 ? std::abs(effect(place)) / sum : 0.0});
+    }
+    for (const std::size_t place : places.frames) {
+      prediction.frame_effects_log2.push_back(effect(place));
+    }
+    for (const auto& [instance, place] : places.instances) {
+      prediction.instances.at(instance).effect_log2 = effect(place);
+    }
+  }
+
+ private:
+  /// Rows of `queries_` behind that of the whole query.
+  enum : std::int32_t { kWithoutVisual = 1, kWithoutText, kWithoutFrame };
+
+  /// Where in the batch a query, its parts and its instances are.
+  struct Places {
+    std::size_t whole = 0;
+    std::vector<std::pair<std::string, std::size_t>> parts;
+    std::vector<std::size_t> frames;
+    std::vector<std::pair<std::size_t, std::size_t>> instances;
+  };
+
+  /// Frames that can be left out: the only one is the video.
+  static int num_frames_of(const bank::TokenView& visual) {
+    return visual.num_tokens > 1 ? visual.num_tokens : 0;
+  }
+
+  static bank::RowDetails without_video(bank::RowDetails details) {
+    details.visual_mean.clear();
+    return details;
+  }
+  static std::vector<Float16Bits> without_token(const bank::TokenView& tokens, int token) {
+    const auto dim = static_cast<std::size_t>(tokens.dim);
+    std::vector<Float16Bits> others(tokens.values.begin(), tokens.values.end());
+    const auto first = others.begin() + static_cast<std::ptrdiff_t>(token * dim);
+    others.erase(first, first + static_cast<std::ptrdiff_t>(dim));
+    return others;
+  }
+  static bank::RowDetails with_visual_mean(bank::RowDetails details,
+                                           const bank::TokenView& visual) {
+    details.visual_mean = bank::mean_of(visual);
+    return details;
+  }
+  static bank::RowDetails without_title(bank::RowDetails details) {
+    details.title.clear();
+    return details;
+  }
+
+  void append_variants(const bank::TokenView& visual, const bank::TokenView& text,
+                       const model::Batch& asked) {
     bank::RowDetails details;
     const bool has_details = asked.queries->has_details();
-    if (has_details) details = asked.queries->details(0);
+    if (has_details) {
+      details = asked.queries->details(static_cast<std::size_t>(asked.query_rows.at(0)));
+    }
     const auto append = [&](const bank::TokenView& v, const bank::TokenView& t,
                             const bank::RowDetails& d) {
       queries_.append(v, t, std::nullopt);
@@ -124,92 +227,49 @@ class Explanation {
     append(visual, text, details);
     append({0, visual.dim, {}}, text, without_video(details));
     append(visual, {0, text.dim, {}}, without_title(details));
-    batch_.queries = &queries_;
-    batch_.memory = asked.memory;
-    batch_.k = asked.k;
-    if (asked.own_retrieval) {
-      batch_.own_retrieval = {asked.own_retrieval->table, asked.own_retrieval->policy, {}};
-    }
-    add(kWhole, asked.instance_rows, own_identity());
-    if (visual.num_tokens > 0) add_part("video", kWithoutVisual, asked.instance_rows);
-    if (text.num_tokens > 0) add_part("title", kWithoutText, asked.instance_rows);
-    if (uses_instances) leave_out_instances();
-  }
-  Explanation(const Explanation&) = delete;
-  Explanation& operator=(const Explanation&) = delete;
-
-  /// What the model says of the query, and of each of its variants.
-  [[nodiscard]] std::vector<float> predict(model::Predictor& predictor) const {
-    return predictor.predict(batch_);
-  }
-
-  /// `predicted` by predict().
-  void explain(const std::vector<float>& predicted, Prediction& prediction) const {
-    const auto effect = [&](std::size_t i) {
-      return static_cast<double>(predicted.front()) - predicted.at(i);
-    };
-    double sum = 0.0;
-    for (const auto& [part, i] : parts_) sum += std::abs(effect(i));
-    for (const auto& [part, i] : parts_) {
-      prediction.parts.push_back({part, effect(i), bank::popularity_of_log2(predicted.at(i)),
-                                  sum > 0.0 ? std::abs(effect(i)) / sum : 0.0});
-    }
-    for (const auto& [instance, i] : instances_) {
-      prediction.instances.at(instance).effect_log2 = effect(i);
+    for (int frame = 0; frame < num_frames_of(visual); ++frame) {
+      const std::vector<Float16Bits> others = without_token(visual, frame);
+      const bank::TokenView seen{visual.num_tokens - 1, visual.dim, others};
+      append(seen, text, with_visual_mean(details, seen));
     }
   }
 
- private:
-  enum : std::int32_t { kWhole, kWithoutVisual, kWithoutText };
-
-  static bank::RowDetails without_video(bank::RowDetails details) {
-    details.visual_mean.clear();
-    return details;
-  }
-  static bank::RowDetails without_title(bank::RowDetails details) {
-    details.title.clear();
-    return details;
-  }
-
-  /// `identity`: to a model that retrieves by itself, which does not look at `rows`.
-  std::size_t add(std::int32_t query, const std::vector<std::int32_t>& rows,
-                  const retrieval::QueryIdentity& identity) {
+  /// `identity`: to a model that retrieves by itself, which does not look at `instance_rows`.
+  std::size_t add_row(std::int32_t query, const model::Batch& asked,
+                      const std::vector<std::int32_t>& instance_rows,
+                      const retrieval::QueryIdentity& identity) {
     if (batch_.own_retrieval) batch_.own_retrieval->queries.push_back(identity);
     batch_.query_rows.push_back(query);
-    batch_.instance_rows.insert(batch_.instance_rows.end(), rows.begin(), rows.end());
-    batch_.similarities.insert(batch_.similarities.end(), asked_.similarities.begin(),
-                               asked_.similarities.end());
+    batch_.instance_rows.insert(batch_.instance_rows.end(), instance_rows.begin(),
+                                instance_rows.end());
+    batch_.similarities.insert(batch_.similarities.end(), asked.similarities.begin(),
+                               asked.similarities.end());
     return batch_.query_rows.size() - 1;
   }
-  void add_part(const char* name, std::int32_t query, const std::vector<std::int32_t>& rows) {
-    parts_.emplace_back(name, add(query, rows, own_identity()));
-  }
-  [[nodiscard]] retrieval::QueryIdentity own_identity() const {
-    return asked_.own_retrieval ? asked_.own_retrieval->queries.at(0) : retrieval::QueryIdentity{};
+  static retrieval::QueryIdentity own_identity(const model::Batch& asked) {
+    return asked.own_retrieval ? asked.own_retrieval->queries.at(0) : retrieval::QueryIdentity{};
   }
 
-  void leave_out_instances() {
-    const std::vector<std::int32_t>& rows = asked_.instance_rows;
+  void leave_out_instances(std::int32_t whole, const model::Batch& asked, Places& places) {
+    const std::vector<std::int32_t>& rows = asked.instance_rows;
     const std::vector<std::int32_t> none(rows.size(), retrieval::RetrievalResult::kNoInstance);
     if (rows == none) return;
-    retrieval::QueryIdentity identity = own_identity();
+    retrieval::QueryIdentity identity = own_identity(asked);
     identity.sees_nothing = true;
-    parts_.emplace_back("retrieval", add(kWhole, none, identity));
+    places.parts.emplace_back("retrieval", add_row(whole, asked, none, identity));
     for (std::size_t j = 0; j < rows.size(); ++j) {
       if (rows[j] == retrieval::RetrievalResult::kNoInstance) continue;
       std::vector<std::int32_t> others = rows;
       others[j] = retrieval::RetrievalResult::kNoInstance;
-      identity = own_identity();
+      identity = own_identity(asked);
       identity.without_row = static_cast<std::size_t>(rows[j]);
-      instances_.emplace_back(j, add(kWhole, others, identity));
+      places.instances.emplace_back(j, add_row(whole, asked, others, identity));
     }
   }
 
-  const model::Batch& asked_;
   bank::FeatureTable queries_;
   model::Batch batch_;
-  std::vector<std::pair<std::string, std::size_t>> parts_;      ///< with their place in the batch
-  std::vector<std::pair<std::size_t, std::size_t>> instances_;  ///< the same
+  std::vector<Places> places_;  ///< of each query
 };
 
 std::shared_future<std::shared_ptr<model::Predictor>> load_beside(const System& system,
@@ -221,6 +281,10 @@ std::shared_future<std::shared_ptr<model::Predictor>> load_beside(const System& 
   };
   return std::async(std::launch::async, load).share();
 }
+
+// Vectors that no cache holds (64 MiB): one query waits for them to come from memory, and a quarter
+// comes sooner.
+constexpr std::size_t kValuesWorthBytes = std::size_t{1} << 24;
 
 }  // namespace
 
@@ -234,6 +298,8 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
       card_(load_training_card(model_directory)),
       similarity_scale_(
           system_of_model(card_.model, model_directory).similarity_scale(model_directory)),
+      rows_are_independent_(
+          system_of_model(card_.model, model_directory).rows_are_independent(model_directory)),
       calibration_(training::load_calibration(model_directory / "calibration.json")),
       predictor_((check_same_encoders(card_, schema_),
                   load_beside(system_of_model(card_.model, model_directory), model_directory,
@@ -257,6 +323,11 @@ void PredictionEngine::read_table() {
   } else {
     table_ = bank_->table();
     if (label_horizon) table_ = bank::with_horizon(std::move(table_), *label_horizon);
+  }
+  bytes_.reset();
+  const std::span<const float> vectors = table_->retrieval_vectors();
+  if (vectors.size() >= kValuesWorthBytes) {
+    bytes_.emplace(vectors, static_cast<std::size_t>(table_->retrieval_dim()), num_threads_);
   }
   sorted_popularity_ = sorted_labels(*table_);
 }
@@ -289,7 +360,8 @@ std::vector<Instance> PredictionEngine::search(const EncodedQuery& query, int k,
                                                const std::stop_token& stop) const {
   const retrieval::RetrievalResult found = retrieval::search_exact(
       *table_, query.features.retrieval_vector, std::span(&query.identity, 1), k,
-      retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads_, stop);
+      retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads_, stop,
+      bytes_ ? &*bytes_ : nullptr);
   return describe_instances(*bank_, *table_, found, /*similarity_scale=*/0.0, query.identity);
 }
 
@@ -300,11 +372,7 @@ Prediction PredictionEngine::predict(const Query& query, const std::stop_token& 
 std::vector<Prediction> PredictionEngine::predict_titles(const Query& query,
                                                          const std::vector<std::string>& titles,
                                                          const std::stop_token& stop) {
-  std::vector<Prediction> predictions;
-  for (EncodedQuery& encoded : encode_titles(query, titles, stop)) {
-    predictions.push_back(predict(std::move(encoded), stop));
-  }
-  return predictions;
+  return predict_all(encode_titles(query, titles, stop), stop);
 }
 
 /// The number, its interval and where it stands in the bank.
@@ -322,58 +390,108 @@ void PredictionEngine::set_number(double log2_popularity, const training::ErrorS
   prediction.horizon = schema_.popularity_horizon;
 }
 
-Prediction PredictionEngine::predict(EncodedQuery encoded, const std::stop_token& stop) {
+Prediction PredictionEngine::predict(EncodedQuery query, const std::stop_token& stop) {
+  std::vector<EncodedQuery> queries;
+  queries.push_back(std::move(query));
+  return std::move(predict_together(std::move(queries), stop).front());
+}
+
+std::vector<Prediction> PredictionEngine::predict_all(std::vector<EncodedQuery> queries,
+                                                      const std::stop_token& stop) {
+  if (rows_are_independent_) return predict_together(std::move(queries), stop);
+  std::vector<Prediction> predictions;
+  predictions.reserve(queries.size());
+  for (EncodedQuery& query : queries) predictions.push_back(predict(std::move(query), stop));
+  return predictions;
+}
+
+/// A query on its way through the model.
+struct PredictionEngine::Asked {
+  retrieval::RetrievalResult retrieved;
+  model::Batch batch;  ///< of it alone
+};
+
+/// What all queries of a batch look into; must stay where it is while it is asked.
+struct PredictionEngine::BatchTables {
+  explicit BatchTables(const bank::BankSchema& schema)
+      : queries(schema.visual_dim, schema.text_dim),
+        instances(schema.visual_dim, schema.text_dim) {}
+  bank::FeatureTable queries;
+  bank::FeatureTable instances;  ///< of a model that takes those of the batch
+};
+
+PredictionEngine::Asked PredictionEngine::retrieve(const EncodedQuery& query, BatchTables& tables,
+                                                   const std::stop_token& stop) const {
   // A model that retrieves by itself reads the labels that it has in memory, which are the latest.
   const auto policy = memory_ ? retrieval::RetrievalPolicy::deployed()
                               : retrieval::RetrievalPolicy::deployed().with_labels_as_of();
-  const retrieval::RetrievalResult retrieved = retrieval::retrieve(
-      *table_, encoded.features.retrieval_vector, std::span(&encoded.identity, 1), card_.k, policy,
-      card_.rules.instances, num_threads_, stop);
-
-  bank::FeatureTable queries(schema_.visual_dim, schema_.text_dim);
-  const bank::TokenView visual = view_of(encoded.features.visual_tokens);
-  model::Batch batch;
-  std::optional<bank::FeatureTable> instances;
+  Asked asked;
+  asked.retrieved = retrieval::retrieve(
+      *table_, query.features.retrieval_vector, std::span(&query.identity, 1), card_.k, policy,
+      card_.rules.instances, num_threads_, stop, bytes_ ? &*bytes_ : nullptr);
+  const bank::TokenView visual = view_of(query.features.visual_tokens);
+  asked.batch.queries = &tables.queries;
+  asked.batch.query_rows = {static_cast<std::int32_t>(tables.queries.num_rows())};
+  asked.batch.memory = memory_ ? &*memory_ : &tables.instances;
+  asked.batch.k = card_.k;
+  asked.batch.similarities = asked.retrieved.similarities;
   if (memory_) {
     // Without tokens, as the rows that it was trained on.
-    queries.append({0, schema_.visual_dim, {}}, {0, schema_.text_dim, {}}, std::nullopt);
-    queries.append_details(details_of(encoded, visual));
-    batch.instance_rows = retrieved.rows;
-    batch.own_retrieval = {table_.get(), policy, {encoded.identity}};
+    tables.queries.append({0, schema_.visual_dim, {}}, {0, schema_.text_dim, {}}, std::nullopt);
+    tables.queries.append_details(details_of(query, visual));
+    asked.batch.instance_rows = asked.retrieved.rows;
+    asked.batch.own_retrieval = {table_.get(), policy, {query.identity}};
   } else {
-    queries.append(visual, view_of(encoded.features.text_tokens), std::nullopt);
-    instances = instance_features(*bank_, *table_, schema_, retrieved, encoded.identity,
-                                  batch.instance_rows);
+    tables.queries.append(visual, view_of(query.features.text_tokens), std::nullopt);
+    asked.batch.instance_rows =
+        append_instances(*bank_, *table_, asked.retrieved, query.identity, tables.instances);
   }
-  batch.queries = &queries;
-  batch.query_rows = {0};
-  batch.memory = memory_ ? &*memory_ : &*instances;
-  batch.k = card_.k;
-  batch.similarities = retrieved.similarities;
+  return asked;
+}
 
-  model::Predictor& predictor = *predictor_.get();
-  Prediction prediction;
-  model::Batch shown = batch;  // with the instances that people see
-  if (const auto used = predictor.used_instances(batch, card_.k)) {
-    prediction.instances = describe_instances(*bank_, *table_, used->at(0), encoded.identity);
+/// The instances that people see; gives the batch that looks at these.
+model::Batch PredictionEngine::choose_instances(const EncodedQuery& query, const Asked& asked,
+                                                Prediction& prediction) const {
+  model::Batch shown = asked.batch;
+  if (const auto used = predictor_.get()->used_instances(asked.batch, card_.k)) {
+    prediction.instances = describe_instances(*bank_, *table_, used->at(0), query.identity);
     show_used(used->at(0), shown);
   } else {
-    prediction.instances = describe_instances(*bank_, *table_, retrieved,
-                                              similarity_scale_.value_or(1.0), encoded.identity);
+    prediction.instances = describe_instances(*bank_, *table_, asked.retrieved,
+                                              similarity_scale_.value_or(1.0), query.identity);
   }
   prediction.instances_used = similarity_scale_.has_value();
   if (!prediction.instances_used) {
     for (Instance& instance : prediction.instances) instance.weight = 0.0;
   }
-  const Explanation explanation(encoded.features, schema_, shown, prediction.instances_used);
-  const std::vector<float> predicted = explanation.predict(predictor);
-  explanation.explain(predicted, prediction);
-  set_number(predicted.front(), training::error_signals(batch, std::span(predicted).first(1)).at(0),
-             prediction);
-  prediction.captions = std::move(encoded.captions);
-  prediction.thumbnails = std::move(encoded.thumbnails);
-  prediction.warning = std::move(encoded.warning);
-  return prediction;
+  return shown;
+}
+
+std::vector<Prediction> PredictionEngine::predict_together(std::vector<EncodedQuery> queries,
+                                                           const std::stop_token& stop) {
+  if (queries.empty()) return {};
+  BatchTables tables(schema_);
+  std::vector<Asked> asked;
+  asked.reserve(queries.size());
+  for (const EncodedQuery& query : queries) asked.push_back(retrieve(query, tables, stop));
+  Explanations explanations(schema_);
+  std::vector<Prediction> predictions(queries.size());
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    const model::Batch shown = choose_instances(queries[i], asked[i], predictions[i]);
+    explanations.add(queries[i].features, shown, predictions[i].instances_used);
+  }
+  const std::vector<float> predicted = explanations.predict(*predictor_.get());
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    Prediction& prediction = predictions[i];
+    explanations.explain(i, predicted, prediction);
+    const float whole = explanations.whole(i, predicted);
+    set_number(whole, training::error_signals(asked[i].batch, std::span(&whole, 1)).at(0),
+               prediction);
+    prediction.captions = std::move(queries[i].captions);
+    prediction.thumbnails = std::move(queries[i].thumbnails);
+    prediction.warning = std::move(queries[i].warning);
+  }
+  return predictions;
 }
 
 }  // namespace mmra::pipeline

@@ -15,6 +15,7 @@
 #include "mmra/model/predictor.h"
 #include "mmra/pipeline/model_directory.h"
 #include "mmra/pipeline/query.h"
+#include "mmra/retrieval/byte_vectors.h"
 #include "mmra/training/calibration.h"
 
 namespace mmra::pipeline {
@@ -46,6 +47,9 @@ struct Prediction {
   std::vector<PartEffect> parts;  ///< of what the query has
   std::vector<std::string> captions;
   std::vector<std::vector<std::uint8_t>> thumbnails;
+  /// Of each frame (log2): the prediction minus what it would be without what the model sees of
+  /// that frame; the others, and what was retrieved, stay. Empty with fewer than two frames.
+  std::vector<double> frame_effects_log2;
   std::optional<std::string> warning;
 };
 
@@ -81,6 +85,10 @@ class PredictionEngine {
                                                         const std::vector<std::string>& titles,
                                                         const std::stop_token& stop) const;
   [[nodiscard]] Prediction predict(EncodedQuery query, const std::stop_token& stop);
+  /// [queries] what predict() says of each, to the last digits of float32: the model is asked once
+  /// for all of them.
+  [[nodiscard]] std::vector<Prediction> predict_all(std::vector<EncodedQuery> queries,
+                                                    const std::stop_token& stop);
   /// The k most similar labelled records, best first, weighed evenly.
   [[nodiscard]] std::vector<Instance> search(const EncodedQuery& query, int k,
                                              const std::stop_token& stop) const;
@@ -102,7 +110,16 @@ class PredictionEngine {
   [[nodiscard]] const std::vector<double>& sorted_popularity() const { return sorted_popularity_; }
 
  private:
+  struct Asked;
+  struct BatchTables;
+
   void read_table();
+  [[nodiscard]] Asked retrieve(const EncodedQuery& query, BatchTables& tables,
+                               const std::stop_token& stop) const;
+  [[nodiscard]] model::Batch choose_instances(const EncodedQuery& query, const Asked& asked,
+                                              Prediction& prediction) const;
+  [[nodiscard]] std::vector<Prediction> predict_together(std::vector<EncodedQuery> queries,
+                                                         const std::stop_token& stop);
   void set_number(double log2_popularity, const training::ErrorSignals& signals,
                   Prediction& prediction) const;
 
@@ -111,13 +128,15 @@ class PredictionEngine {
   bank::BankSchema schema_;
   TrainingCard card_;
   std::optional<double> similarity_scale_;  ///< nothing: the model does not look at instances
+  bool rows_are_independent_;               ///< of the other rows of a batch
   training::Calibration calibration_;
   std::shared_future<std::shared_ptr<model::Predictor>> predictor_;
   encoders::EncoderSet encoders_;
   bank::FeatureColumns columns_;
   std::optional<bank::FeatureTable> memory_;  ///< of a model that looks at more than k instances
   std::shared_ptr<const bank::BankTable> table_;
-  std::vector<double> sorted_popularity_;  ///< of the labelled records, ascending
+  std::optional<retrieval::ByteVectors> bytes_;  ///< of a large table
+  std::vector<double> sorted_popularity_;        ///< of the labelled records, ascending
 };
 
 }  // namespace mmra::pipeline

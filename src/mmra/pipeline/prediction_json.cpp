@@ -34,6 +34,9 @@ nlohmann::ordered_json to_json(const Prediction& prediction) {
   }
   if (!prediction.instances_used) document["instances_used"] = false;
   if (!prediction.captions.empty()) document["captions"] = prediction.captions;
+  if (!prediction.frame_effects_log2.empty()) {
+    document["frame_effects_log2"] = prediction.frame_effects_log2;
+  }
   if (prediction.warning) document["warning"] = *prediction.warning;
   return document;
 }

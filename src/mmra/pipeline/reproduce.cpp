@@ -7,13 +7,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -22,17 +19,17 @@
 #include "mmra/core/files.h"
 #include "mmra/core/threads.h"
 #include "mmra/pipeline/child_process.h"
+#include "mmra/pipeline/experiment_files.h"
 #include "mmra/pipeline/near_duplicates.h"
 #include "mmra/pipeline/train.h"
 #include "mmra/pipeline/training_rows.h"
+#include "mmra/training/trainer.h"
 
 namespace mmra::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
-constexpr int kFormatVersion = 1;
 constexpr std::size_t kAuthorsBatch = 256;
 constexpr int kInterruptedStatus = 130;
 constexpr std::chrono::seconds kLockPatience{15};
@@ -65,30 +62,13 @@ class DirectoryLock {
   int descriptor_;
 };
 
-/// What must be the same whenever work in the directory goes on.
-Json identity_of(const ReproduceRequest& request, const bank::BankInfo& bank) {
-  return {
-      {"format_version", kFormatVersion},
-      {"bank", fs::path(bank::full_name_of(request.bank_directory)).lexically_normal().string()},
-      {"generation", bank.generation},
-      {"encoders_fingerprint", bank.schema.encoders_fingerprint},
-      {"protocol", name_of(request.plan.protocol)},
-      {"near_duplicates_dropped", request.plan.drop_near_duplicates},
-      {"epochs", request.plan.max_epochs}};
-}
-
-void check_identity(const Json& expected, const fs::path& file) {
-  const Json found = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
-  if (!found.is_object()) {
-    throw Error(ErrorKind::kCorruptData, file.string() + " is damaged: it is no JSON object");
-  }
-  for (const auto& [key, value] : expected.items()) {
-    if (found.contains(key) && found.at(key) == value) continue;
-    throw Error(ErrorKind::kInvalidInput,
-                file.parent_path().string() + " holds another experiment: its " + key + " is " +
-                    (found.contains(key) ? found.at(key).dump() : "missing") + ", now it is " +
-                    value.dump() + "; name another directory with --out");
-  }
+ExperimentIdentity identity_of(const ReproduceRequest& request, const bank::BankInfo& bank) {
+  return {bank::full_name_of(request.bank_directory),
+          bank.generation,
+          bank.schema.encoders_fingerprint,
+          name_of(request.plan.protocol),
+          request.plan.drop_near_duplicates,
+          request.plan.max_epochs};
 }
 
 void prepare_directory(const ReproduceRequest& request, const bank::BankInfo& bank) {
@@ -98,15 +78,15 @@ void prepare_directory(const ReproduceRequest& request, const bank::BankInfo& ba
     throw Error(ErrorKind::kInvalidInput,
                 directory.string() + " is a file; --out needs a directory");
   }
-  const Json identity = identity_of(request, bank);
-  if (fs::exists(file)) return check_identity(identity, file);
+  const ExperimentIdentity identity = identity_of(request, bank);
+  if (fs::exists(file)) return check_same_experiment(identity, read_file(file), directory.string());
   if (fs::exists(directory) && !fs::is_empty(directory)) {
     throw Error(ErrorKind::kInvalidInput, directory.string() +
                                               " holds other things; name a new directory, or one "
                                               "of an experiment that is to go on");
   }
   make_directories(directory);
-  write_file_atomically(file, identity.dump(2) + "\n");
+  write_file_atomically(file, experiment_to_json(identity));
 }
 
 /// One model of the plan.
@@ -175,26 +155,10 @@ std::string reason_of(const fs::path& log, int exit_status) {
          " has what it said";
 }
 
-void save_cost(const fs::path& file, const ChildOutcome& outcome, bool resumed) {
-  const Json json = {{"seconds", outcome.seconds},
-                     {"processor_seconds", outcome.processor_seconds},
-                     {"peak_bytes", outcome.peak_bytes},
-                     {"resumed", resumed}};
-  write_file_atomically(file, json.dump(2) + "\n");
-}
-
 /// Nothing where it was not measured: the process that would have was killed meanwhile.
 std::optional<evaluation::Cost> load_cost(const fs::path& file) {
   if (!fs::exists(file)) return std::nullopt;
-  const Json json = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
-  try {
-    return evaluation::Cost{
-        json.at("seconds").get<double>(), json.at("processor_seconds").get<double>(),
-        json.at("peak_bytes").get<std::int64_t>(), json.at("resumed").get<bool>()};
-  } catch (const Json::exception& error) {
-    throw Error(ErrorKind::kCorruptData, file.string() + " is damaged (" + error.what() +
-                                             "); remove it, and the cost is shown as unknown");
-  }
+  return cost_from_json(read_file(file), file.string());
 }
 
 std::string describe_run(const PlannedRun& run) {
@@ -223,7 +187,9 @@ void train_run(const ReproduceRequest& request, PlannedRun& run, ProgressSink& p
   }
   std::string note;
   if (outcome.exit_status == 0 && run.is_finished()) {
-    save_cost(run.beside(".cost.json"), outcome, resumed);
+    write_file_atomically(
+        run.beside(".cost.json"),
+        cost_to_json({outcome.seconds, outcome.processor_seconds, outcome.peak_bytes, resumed}));
     char cost[80];
     std::snprintf(cost, sizeof cost, ": %.1f s, %.0f MiB", outcome.seconds,
                   static_cast<double>(outcome.peak_bytes) / 1048576.0);
@@ -263,39 +229,19 @@ void train_missing(const ReproduceRequest& request, std::vector<PlannedRun>& run
 /// history.csv of a model; empty where it has none.
 evaluation::Curve read_curve(const fs::path& model) {
   evaluation::Curve curve;
-  if (!fs::exists(model / "history.csv")) return curve;
-  std::istringstream lines(read_file(model / "history.csv"));
-  std::string line;
-  std::getline(lines, line);  // the header
-  while (std::getline(lines, line)) {
-    double loss = 0.0;
-    double nmse = 0.0;
-    if (std::sscanf(line.c_str(), "%*d,%lf,%lf", &loss, &nmse) != 2) {
-      throw Error(ErrorKind::kCorruptData, (model / "history.csv").string() + " is damaged: \"" +
-                                               line +
-                                               "\"; remove the model, and it is trained again");
-    }
-    curve.train_loss.push_back(loss);
-    curve.stop_nmse.push_back(nmse);
+  const fs::path file = model / "history.csv";
+  if (!fs::exists(file)) return curve;
+  for (const training::EpochRecord& record :
+       training::history_from_csv(read_file(file), file.string()).epochs) {
+    curve.train_loss.push_back(record.train_loss);
+    curve.stop_nmse.push_back(record.stop_nmse);
   }
   return curve;
 }
 
-/// metrics.json of a model: the whole validation split.
 evaluation::Metrics read_valid(const fs::path& model) {
   const fs::path file = model / "metrics.json";
-  const Json json = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
-  const auto number = [&](const char* name) {
-    const Json& value = json.at("valid").at(name);
-    return value.is_null() ? std::nan("") : value.get<double>();
-  };
-  try {
-    return {json.at("valid").at("n").get<std::size_t>(), number("nmse"), number("mae"),
-            number("src")};
-  } catch (const Json::exception& error) {
-    throw Error(ErrorKind::kCorruptData, file.string() + " is damaged (" + error.what() +
-                                             "); remove the model, and it is trained again");
-  }
+  return valid_metrics_from_json(read_file(file), file.string());
 }
 
 /// Measures every finished model. The test split is read here and nowhere before.

@@ -235,6 +235,11 @@ class NeuralBaselineSystem final : public System {
     check_kind(directory);
     return std::nullopt;
   }
+  [[nodiscard]] bool rows_are_independent(const std::filesystem::path& directory) const override {
+    // Released ones repeat a fault of the authors' code, which takes frames for rows.
+    return model::load_neural_baseline_config(directory / kConfigFile).variant !=
+           model::Variant::kReleased;
+  }
 
  private:
   void check_kind(const std::filesystem::path& directory) const {

@@ -61,6 +61,11 @@ class System {
   /// nothing where predictions do not depend on instances.
   [[nodiscard]] virtual std::optional<double> similarity_scale(
       const std::filesystem::path& model_directory) const = 0;
+  /// Whether what the model saved there says of a row is the same whatever else is in its batch.
+  [[nodiscard]] virtual bool rows_are_independent(
+      const std::filesystem::path& /*model_directory*/) const {
+    return true;
+  }
 };
 
 /// All of them, `mmra` first.

@@ -95,6 +95,7 @@ std::string fingerprint_run(const TrainRequest& request, const bank::BankInfo& i
                          {"horizon", request.horizon},
                          {"batch", request.batch_size},
                          {"patience", request.patience},
+                         {"least_steps", request.least_steps},
                          {"bank", bank::full_name_of(request.bank_directory)}};
   return fingerprint(identity.dump());
 }
@@ -192,6 +193,13 @@ model::LabelledBatch whole(const bank::FeatureTable& features, const training::E
 }
 
 /// Trains `learner` by the way it learns; the summary gets what there is to say about it.
+/// What makes least_steps of max_epochs.
+int epochs_factor(const TrainRequest& request, std::size_t num_rows) {
+  const auto batch = static_cast<std::size_t>(std::max(1, request.batch_size));
+  const int steps = static_cast<int>((num_rows + batch - 1) / batch) * request.max_epochs;
+  return steps < 1 ? 1 : std::max(1, (request.least_steps + steps - 1) / steps);
+}
+
 std::unique_ptr<model::Predictor> learn(Learner learner, const Rows& rows,
                                         const TrainRequest& request, const LoadedBank& loaded,
                                         const bank::BankTable& table, TrainSummary& summary,
@@ -206,9 +214,10 @@ std::unique_ptr<model::Predictor> learn(Learner learner, const Rows& rows,
   auto network = std::get<std::unique_ptr<model::IterativePredictor>>(std::move(learner));
   network->see_unlabelled(loaded.features, unlabelled_rows(table, request.rules));
   training::TrainOptions options;
-  options.max_epochs = request.max_epochs;
+  const int factor = epochs_factor(request, rows.data.train.rows.size());
+  options.max_epochs = factor * request.max_epochs;
   options.batch_size = request.batch_size;
-  options.patience = request.patience;
+  options.patience = factor * request.patience;
   options.seed = find_system(request.model).seed(request);
   options.shuffle = request.rules.protocol != Protocol::kAuthors;
   options.checkpoint_directory = checkpoint_directory(request);

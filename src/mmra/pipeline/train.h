@@ -38,6 +38,9 @@ struct TrainRequest {
   int max_epochs = 0;  ///< this and the next two: of what learns in epochs
   int batch_size = 0;
   int patience = 0;
+  /// Where the train rows are so few that max_epochs makes fewer steps than this, max_epochs and
+  /// patience grow in proportion; 0: never.
+  int least_steps = 0;
   double interval_level = 0.8;
   bool resume = false;
   int num_threads = 1;

@@ -30,6 +30,9 @@ TrainRequest default_train_request() {
   request.max_epochs = 12;
   request.batch_size = 64;
   request.patience = 3;
+  // 390 rows of the demonstration, on validation: nMSE 0.668 with 12 epochs of 7 steps, 0.556
+  // with 60.
+  request.least_steps = 420;
   return request;
 }
 
@@ -43,6 +46,7 @@ TrainRequest default_train_request(std::string_view model, model::Variant varian
   request.neural_baseline = model::default_config(*kind, variant);
   request.max_epochs = 40;
   request.patience = 5;
+  request.least_steps = 0;
   if (variant == model::Variant::kReleased) take_released_loop(*kind, request);
   return request;
 }

@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mmra/core/error.h"
 #include "mmra/core/threads.h"
+#include "mmra/core/vectorised.h"
+#include "mmra/retrieval/byte_vectors.h"
 #include "mmra/retrieval/matrix_product.h"
 #include "mmra/retrieval/similarity.h"
 
@@ -17,11 +21,29 @@ namespace {
 // One product's result (256 × 2048 floats, 2 MiB) stays in the cache until it has been looked at.
 constexpr std::size_t kQueryBlock = 256;
 constexpr std::size_t kTableBlock = 2048;
+// From so many queries on, making bytes of the table costs less than they save.
+constexpr std::size_t kQueriesWorthBytes = 64;
+// Where bytes say less (of unit vectors with a few large components), too many candidates are left.
+constexpr double kLargestUsefulBound = 0.04;
 
 struct Candidate {
   std::int32_t row;
   float score;
 };
+
+/// The inner product in some order of summation, as fast as the processor goes.
+MMRA_VECTORISED float quick_similarity(const float* a, const float* b, std::size_t dim) {
+  constexpr std::size_t kLanes = 16;
+  float sums[kLanes] = {};
+  std::size_t i = 0;
+  for (; i + kLanes <= dim; i += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] += a[i + lane] * b[i + lane];
+  }
+  for (; i < dim; ++i) sums[0] += a[i] * b[i];
+  float sum = 0.0F;
+  for (const float lane : sums) sum += lane;
+  return sum;
+}
 
 bool better(const Candidate& a, const Candidate& b) {
   return a.score != b.score ? a.score > b.score : a.row < b.row;
@@ -92,15 +114,37 @@ class ExactSearch {
     const std::size_t size = queries.size() * static_cast<std::size_t>(k);
     result_.rows.assign(size, RetrievalResult::kNoInstance);
     result_.similarities.assign(size, 0.0F);
+    for (std::size_t q = 0; q < queries.size(); ++q)
+      margins_.push_back(comparison_margin(query(q)));
+  }
+
+  /// Looks through `bytes` first, where they say enough.
+  void use(const ByteVectors& bytes) {
+    ByteQueries byte_queries(query_vectors_, dim_);
+    std::vector<float> margins = margins_;
+    double bounds = 0.0;
+    for (std::size_t q = 0; q < queries_.size(); ++q) {
+      const double bound = bytes.error_bound(byte_queries, q);
+      bounds += bound;
+      margins[q] += static_cast<float>(2.0 * bound * (1.0 + 1e-6));
+    }
+    if (bounds > kLargestUsefulBound * static_cast<double>(queries_.size())) return;
+    byte_queries_.emplace(std::move(byte_queries));
+    bytes_ = &bytes;
+    margins_ = std::move(margins);
   }
 
   RetrievalResult run(int num_threads) {
-    // Few queries: smaller blocks, so that every thread has some.
-    const std::size_t per_thread = (queries_.size() + static_cast<std::size_t>(num_threads) - 1) /
-                                   static_cast<std::size_t>(num_threads);
-    const std::size_t block = std::clamp<std::size_t>(per_thread, 1, kQueryBlock);
-    parallel_for(queries_.size(), block, num_threads,
-                 [this](std::size_t begin, std::size_t end) { search_block(begin, end); });
+    const auto threads = static_cast<std::size_t>(num_threads);
+    if (queries_.size() < threads && table_.num_rows() > kTableBlock) {
+      share_rows(num_threads);
+    } else {
+      // Few queries: smaller blocks, so that every thread has some.
+      const std::size_t block =
+          std::clamp<std::size_t>((queries_.size() + threads - 1) / threads, 1, kQueryBlock);
+      parallel_for(queries_.size(), block, num_threads,
+                   [this](std::size_t begin, std::size_t end) { search_block(begin, end); });
+    }
     return std::move(result_);
   }
 
@@ -109,26 +153,61 @@ class ExactSearch {
     return query_vectors_.subspan(index * dim_, dim_);
   }
 
-  void search_block(std::size_t begin, std::size_t end) {
+  [[nodiscard]] std::vector<CandidateList> no_candidates(std::size_t begin, std::size_t end) const {
     std::vector<CandidateList> lists;
-    for (std::size_t q = begin; q < end; ++q) lists.emplace_back(k_, comparison_margin(query(q)));
+    for (std::size_t q = begin; q < end; ++q) lists.emplace_back(k_, margins_[q]);
+    return lists;
+  }
+
+  void search_block(std::size_t begin, std::size_t end) {
+    std::vector<CandidateList> lists = no_candidates(begin, end);
+    look_through(begin, end, 0, table_.num_rows(), lists);
+    for (std::size_t q = begin; q < end; ++q) finish(q, lists[q - begin].finish());
+  }
+
+  /// Fewer queries than threads: these share the rows, each with candidates of its own.
+  void share_rows(int num_threads) {
+    const std::size_t num_queries = queries_.size();
+    const auto threads = static_cast<std::size_t>(num_threads);
+    const std::size_t share = (table_.num_rows() + threads - 1) / threads;
+    std::vector<std::vector<CandidateList>> lists(threads, no_candidates(0, num_queries));
+    parallel_for(table_.num_rows(), share, num_threads, [&](std::size_t begin, std::size_t end) {
+      look_through(0, num_queries, begin, end, lists[begin / share]);
+    });
+    for (std::size_t q = 0; q < num_queries; ++q) {
+      CandidateList all(k_, margins_[q]);
+      for (auto& of_thread : lists) {
+        for (const Candidate& candidate : of_thread[q].finish()) all.add(candidate);
+      }
+      finish(q, all.finish());
+    }
+  }
+
+  /// Of the queries [begin, end), what of the rows [first_row, end_row) may be among their best.
+  void look_through(std::size_t begin, std::size_t end, std::size_t first_row, std::size_t end_row,
+                    std::vector<CandidateList>& lists) const {
     std::vector<float> scores((end - begin) * kTableBlock);
-    for (std::size_t first = 0; first < table_.num_rows(); first += kTableBlock) {
+    std::vector<std::int32_t> dots;
+    for (std::size_t first = first_row; first < end_row; first += kTableBlock) {
       if (stop_.stop_requested()) throw Interrupted();
-      const std::size_t count = std::min(kTableBlock, table_.num_rows() - first);
-      multiply(begin, end, first, count, scores);
+      const std::size_t count = std::min(kTableBlock, end_row - first);
+      score(begin, end, first, count, dots, scores);
       for (std::size_t q = begin; q < end; ++q) {
         collect(q, first, std::span(scores).subspan((q - begin) * count, count), lists[q - begin]);
       }
     }
-    for (std::size_t q = begin; q < end; ++q) finish(q, lists[q - begin].finish());
   }
 
-  /// scores [(end − begin) × count] = queries [begin, end) · table rows [first, first + count)ᵀ.
-  void multiply(std::size_t begin, std::size_t end, std::size_t first, std::size_t count,
-                std::vector<float>& scores) const {
-    multiply_by_transposed({query_vectors_.data() + begin * dim_, end - begin, dim_},
-                           {vectors_.data() + first * dim_, count, dim_}, scores.data());
+  /// scores [(end − begin) × count] = queries [begin, end) · table rows [first, first + count)ᵀ, to
+  /// within half a margin.
+  void score(std::size_t begin, std::size_t end, std::size_t first, std::size_t count,
+             std::vector<std::int32_t>& dots, std::vector<float>& scores) const {
+    if (bytes_ != nullptr) {
+      bytes_->score(*byte_queries_, begin, end - begin, first, count, dots, scores);
+    } else {
+      multiply_by_transposed({query_vectors_.data() + begin * dim_, end - begin, dim_},
+                             {vectors_.data() + first * dim_, count, dim_}, scores.data());
+    }
   }
 
   void collect(std::size_t q, std::size_t first_row, std::span<const float> scores,
@@ -141,11 +220,22 @@ class ExactSearch {
     }
   }
 
+  /// Of what bytes leave over, what float32 does: fewer are then compared exactly.
+  void narrow(std::span<const float> vector, std::vector<Candidate>& candidates) const {
+    CandidateList nearer(k_, comparison_margin(vector));
+    for (const Candidate& candidate : candidates) {
+      const float* row = vectors_.data() + static_cast<std::size_t>(candidate.row) * dim_;
+      nearer.add({candidate.row, quick_similarity(vector.data(), row, dim_)});
+    }
+    candidates = std::move(nearer.finish());
+  }
+
   void finish(std::size_t q, std::vector<Candidate>& candidates) {
     const std::span<const float> vector = query(q);
     // A query of which nothing is known is similar to nothing.
     if (std::all_of(vector.begin(), vector.end(), [](float value) { return value == 0.0F; }))
       return;
+    if (bytes_ != nullptr) narrow(vector, candidates);
     for (Candidate& candidate : candidates) {
       candidate.score = canonical_similarity(
           vector, vectors_.subspan(static_cast<std::size_t>(candidate.row) * dim_, dim_));
@@ -168,6 +258,9 @@ class ExactSearch {
   const RetrievalPolicy& policy_;
   std::stop_token stop_;
   std::size_t dim_;
+  std::vector<float> margins_;  ///< of each query: twice how far a score may be off
+  const ByteVectors* bytes_ = nullptr;
+  std::optional<ByteQueries> byte_queries_;
   RetrievalResult result_;
 };
 
@@ -175,7 +268,8 @@ class ExactSearch {
 
 RetrievalResult search_exact(const bank::BankTable& table, std::span<const float> query_vectors,
                              std::span<const QueryIdentity> queries, int k,
-                             const RetrievalPolicy& policy, int num_threads, std::stop_token stop) {
+                             const RetrievalPolicy& policy, int num_threads, std::stop_token stop,
+                             const ByteVectors* bytes) {
   const std::size_t expected = queries.size() * static_cast<std::size_t>(table.retrieval_dim());
   if (query_vectors.size() != expected) {
     throw Error(ErrorKind::kInvalidInput, std::to_string(queries.size()) + " queries of dim " +
@@ -186,8 +280,16 @@ RetrievalResult search_exact(const bank::BankTable& table, std::span<const float
   if (k < 1) {
     throw Error(ErrorKind::kInvalidInput, "k must be at least 1, not " + std::to_string(k));
   }
-  return ExactSearch(table, query_vectors, queries, k, policy, std::move(stop))
-      .run(std::max(1, num_threads));
+  const int threads = std::max(1, num_threads);
+  ExactSearch search(table, query_vectors, queries, k, policy, std::move(stop));
+  std::optional<ByteVectors> own;
+  if (bytes == nullptr && queries.size() >= kQueriesWorthBytes && table.retrieval_dim() > 0) {
+    own.emplace(table.retrieval_vectors(), static_cast<std::size_t>(table.retrieval_dim()),
+                threads);
+    bytes = &*own;
+  }
+  if (bytes != nullptr) search.use(*bytes);
+  return search.run(threads);
 }
 
 }  // namespace mmra::retrieval

@@ -126,10 +126,10 @@ RetrievalResult draw_random(const bank::BankTable& table, std::span<const float>
 RetrievalResult retrieve(const bank::BankTable& table, std::span<const float> query_vectors,
                          std::span<const QueryIdentity> queries, int k,
                          const RetrievalPolicy& policy, Choice choice, int num_threads,
-                         const std::stop_token& stop) {
+                         const std::stop_token& stop, const ByteVectors* bytes) {
   return choice == Choice::kRandom
              ? draw_random(table, query_vectors, queries, k, policy, stop)
-             : search_exact(table, query_vectors, queries, k, policy, num_threads, stop);
+             : search_exact(table, query_vectors, queries, k, policy, num_threads, stop, bytes);
 }
 
 }  // namespace mmra::retrieval

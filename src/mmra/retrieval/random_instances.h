@@ -25,6 +25,7 @@ namespace mmra::retrieval {
                                        std::span<const float> query_vectors,
                                        std::span<const QueryIdentity> queries, int k,
                                        const RetrievalPolicy& policy, Choice choice,
-                                       int num_threads, const std::stop_token& stop = {});
+                                       int num_threads, const std::stop_token& stop = {},
+                                       const ByteVectors* bytes = nullptr);
 
 }  // namespace mmra::retrieval

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "mmra/core/error.h"
+#include "mmra/core/resource_error.h"
 #include "mmra/sandbox/clip_stream.h"
 
 namespace mmra::sandbox {
@@ -78,7 +79,7 @@ class Spawn {
     pid_t child = -1;
     const int error =
         ::posix_spawn(&child, name.c_str(), &actions_, &attributes_, argv.data(), environment);
-    if (error != 0) throw system_error("start", "the decoder of videos", error);
+    if (error != 0) throw_system_error("start", "the decoder of videos", error);
     return child;
   }
 
@@ -135,6 +136,9 @@ void read_exactly(int descriptor, std::span<std::byte> to, Clock::time_point dea
 
 [[noreturn]] void fail_by_status(int status) {
   std::string why = "its decoder ended early";
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kOutOfMemoryStatus) {
+    why = "it needs more memory than it may have";
+  }
   if (WIFSIGNALED(status)) {
     const int signal = WTERMSIG(status);
     why = signal == SIGXCPU  ? "it takes too long"
@@ -164,9 +168,9 @@ fs::path ClipDecoder::program_beside_this() {
 media::SampledClip ClipDecoder::decode(const fs::path& file, int num_frames, int max_side_px,
                                        const std::stop_token& stop) const {
   const Descriptor input(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (input.get() < 0) throw system_error("open", file.string(), errno);
+  if (input.get() < 0) throw_system_error("open", file.string(), errno);
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) throw system_error("make a pipe to", "a decoder", errno);
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw_system_error("make a pipe to", "a decoder", errno);
   const Descriptor output(ends[0]);
   Descriptor child_output(ends[1]);
   const double seconds = std::chrono::duration<double>(limits_.max_time).count();

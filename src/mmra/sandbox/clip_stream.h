@@ -15,6 +15,9 @@ namespace mmra::sandbox {
 // a clip, or 1 and an error. Both ends are of one build; the reader trusts nothing but its own
 // limits, because a hostile file may have taken the writer over.
 
+/// How a decoder ends that has no memory left to say so.
+inline constexpr int kOutOfMemoryStatus = 3;
+
 /// Fills all of the span, or throws.
 using ReadExactly = std::function<void(std::span<std::byte>)>;
 using WriteAll = std::function<void(std::span<const std::byte>)>;

@@ -46,7 +46,7 @@ ordered_json to_json(const ListedRecord& record) {
           {"thumbnail_url", thumbnail_url(record.id, record.has_video)}};
 }
 
-ordered_json to_json(const bank::Record& record) {
+ordered_json to_json(const bank::Record& record, const bank::PopularityHistory& history) {
   ordered_json document = to_json(listed(record));
   document["captions"] = record.captions;
   document["context"] = ordered_json::object();
@@ -58,6 +58,11 @@ ordered_json to_json(const bank::Record& record) {
     document["thumbnails"].push_back(thumbnail_path(record.id, i));
   }
   if (record.thumbnails.empty()) document["thumbnail_url"] = nullptr;
+  document["counts"] = ordered_json::array();
+  for (const bank::Observation& count : history.timed) {
+    document["counts"].push_back(
+        {{"popularity", count.popularity}, {"observed_at", format_timestamp(count.observed_at)}});
+  }
   return document;
 }
 

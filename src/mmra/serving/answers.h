@@ -20,8 +20,9 @@ namespace mmra::serving {
 [[nodiscard]] nlohmann::ordered_json thumbnail_url(std::string_view id, bool has_video);
 
 [[nodiscard]] nlohmann::ordered_json to_json(const ListedRecord& record);
-/// A record with its captions, context and thumbnails' addresses; no path of its video.
-[[nodiscard]] nlohmann::ordered_json to_json(const bank::Record& record);
+/// A record with its captions, context, thumbnails' addresses and counts; no path of its video.
+[[nodiscard]] nlohmann::ordered_json to_json(const bank::Record& record,
+                                             const bank::PopularityHistory& history);
 
 /// {"edges", "counts"}: how many labelled records lie in each bin of log2 popularity (zero counted
 /// as one); bins of equal width, at most 40. `labels` are popularities, ascending.

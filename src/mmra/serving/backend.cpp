@@ -1,10 +1,13 @@
 #include "mmra/serving/backend.h"
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "mmra/bank/text_checks.h"
 #include "mmra/core/error.h"
 #include "mmra/pipeline/feature_file.h"
+#include "mmra/serving/directory_stamp.h"
 #include "mmra/serving/model_card.h"
 
 namespace mmra::serving {
@@ -14,6 +17,9 @@ constexpr std::size_t kQueuedReads = 256;
 constexpr std::size_t kQueuedWrites = 64;
 // One query is a few rows: waking a second thread costs the network more than it gives.
 constexpr int kNetworkThreads = 1;
+// A model that is put in place just then is read again.
+constexpr int kReadAttempts = 5;
+constexpr std::chrono::milliseconds kBetweenAttempts{200};
 
 Problem no_record(const std::string& id) {
   return {404, "no_record", "the bank has no record " + bank::in_quotes(id),
@@ -46,12 +52,31 @@ std::shared_ptr<pipeline::PredictionEngine> Backend::open_engine() const {
   return engine;
 }
 
+Backend::OpenedModel Backend::open_model() const {
+  const auto& directory = options_.model_directory;
+  for (int attempt = 1;; ++attempt) {
+    const auto stamp = directory_stamp(directory);
+    try {
+      OpenedModel model{open_engine(), read_model_card(directory)};
+      if (stamp && directory_stamp(directory) == stamp) return model;
+    } catch (const Error&) {
+      const bool has_stayed = stamp && directory_stamp(directory) == stamp;
+      if (has_stayed || attempt == kReadAttempts) throw;
+    }
+    if (attempt == kReadAttempts) {
+      throw Error(ErrorKind::kIo, "the model in " + directory.string() +
+                                      " changes while it is read; reload when it is in place");
+    }
+    std::this_thread::sleep_for(kBetweenAttempts);
+  }
+}
+
 void Backend::reload() {
   try {
-    nlohmann::ordered_json card = read_model_card(options_.model_directory);
-    inference_.replace_engine(open_engine());
+    OpenedModel model = open_model();
+    inference_.replace_engine(std::move(model.engine));
     const std::scoped_lock lock(mutex_);
-    model_card_ = std::move(card);
+    model_card_ = std::move(model.card);
   } catch (...) {
     metrics_.note_reload(false);
     throw;

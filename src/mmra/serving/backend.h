@@ -67,7 +67,13 @@ class Backend {
   void set_connection_counts(std::function<ConnectionCounts()> counts);
 
  private:
+  struct OpenedModel {
+    std::shared_ptr<pipeline::PredictionEngine> engine;
+    nlohmann::ordered_json card;
+  };
   [[nodiscard]] std::shared_ptr<pipeline::PredictionEngine> open_engine() const;
+  /// Of one state of the model's directory, whatever happens to it meanwhile.
+  [[nodiscard]] OpenedModel open_model() const;
   [[nodiscard]] Problem too_busy() const;
 
   ServiceOptions options_;

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "mmra/core/resource_error.h"
+
 namespace mmra::serving {
 
 std::string RequestHead::header(const std::string& name) const {
@@ -16,7 +18,7 @@ std::string RequestHead::header(const std::string& name) const {
 UploadedFile::UploadedFile(const std::filesystem::path& directory) : directory_(directory) {
   std::string pattern = (directory / "mmra-upload-XXXXXX").string();
   descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
-  if (descriptor_ < 0) throw system_error("make a temporary file in", directory.string(), errno);
+  if (descriptor_ < 0) throw_system_error("make a temporary file in", directory.string(), errno);
   ::unlink(pattern.c_str());
   path_ = "/proc/self/fd/" + std::to_string(descriptor_);
 }
@@ -28,7 +30,7 @@ void UploadedFile::append(std::string_view bytes) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written < 0) {
       if (errno == EINTR) continue;
-      throw system_error("write a temporary file in", directory_.string(), errno);
+      throw_system_error("write a temporary file in", directory_.string(), errno);
     }
     size_bytes_ += static_cast<std::uint64_t>(written);
     bytes.remove_prefix(static_cast<std::size_t>(written));

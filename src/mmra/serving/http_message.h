@@ -35,13 +35,13 @@ struct RequestHead {
 /// server that is killed too.
 class UploadedFile {
  public:
-  /// Makes an empty file on the disk of `directory`. Throws Error{kIo}.
+  /// Makes an empty file on the disk of `directory`. Throws Error{kIo}, ResourceError.
   explicit UploadedFile(const std::filesystem::path& directory);
   UploadedFile(const UploadedFile&) = delete;
   UploadedFile& operator=(const UploadedFile&) = delete;
   ~UploadedFile();
 
-  /// Throws Error{kIo}, on a full disk too.
+  /// Throws Error{kIo}; on a full disk ResourceError.
   void append(std::string_view bytes);
   /// Opens this file in this process, as long as the object lives.
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
@@ -125,6 +125,8 @@ class Application {
   /// Called once for each response, for counting: its status, and the seconds since the request
   /// was there.
   virtual void note_response(const RequestHead& head, int status, double seconds) = 0;
+  /// Why a request failed before the application had it, where that is more than its answer says.
+  virtual void note_failure(const std::string& reason) = 0;
 };
 
 }  // namespace mmra::serving

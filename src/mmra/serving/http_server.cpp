@@ -1,5 +1,10 @@
 #include "mmra/serving/http_server.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/dispatch.hpp>
@@ -31,11 +36,77 @@ using beast::error_code;
 
 constexpr std::size_t kFirstReadBytes = 1024;
 constexpr std::size_t kBodyChunkBytes = std::size_t{64} << 10;
-constexpr std::chrono::seconds kLingerTimeout{2};
-constexpr std::size_t kMaxLingerBytes = 1 << 20;
+constexpr std::size_t kMaxLingerBytes = 64 << 20;
+// A connection that has just come, or was just answered, may have its next request on the way.
+constexpr std::chrono::milliseconds kFresh{50};
 // A client that does not read its events is not kept in memory for ever.
 constexpr std::size_t kMaxQueuedEventBytes = 32 << 20;
 constexpr int kBacklog = 1024;
+// Connections beyond the most that there may be, while those that make room for them are going.
+constexpr std::size_t kMaxOnTheirWay = 64;
+// Refused connections that are kept until their clients have read why; they have descriptors too.
+constexpr int kMaxRefusedWaiting = 64;
+// Connections that are refused in one go when there is no descriptor left.
+constexpr int kMaxRefusedAtOnce = 256;
+constexpr int kEvictedAtOnce = 16;
+
+/// What a connection gets for which there is no room.
+const std::string& refusal() {
+  static const std::string kAnswer = [] {
+    const std::string body =
+        to_json_text({503, "overloaded", "too many connections are open", "try again in a moment"});
+    return "HTTP/1.1 503 Service Unavailable\r\nContent-Type: " + std::string(kProblemType) +
+           "\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
+  }();
+  return kAnswer;
+}
+
+/// A descriptor kept for the moment when there is no other: with it a connection can be taken off
+/// the system's queue and told that there is no room.
+class SpareDescriptor {
+ public:
+  SpareDescriptor() { keep(); }
+  SpareDescriptor(const SpareDescriptor&) = delete;
+  SpareDescriptor& operator=(const SpareDescriptor&) = delete;
+  ~SpareDescriptor() { close(); }
+
+  /// Whether somebody waits at `listener`: without a descriptor accept() fails in any case.
+  static bool has_waiting(int listener) {
+    pollfd waiting{listener, POLLIN, 0};
+    return ::poll(&waiting, 1, 0) > 0;
+  }
+  /// Refuses one of those that wait at `listener`. False where none does, or there is no spare.
+  bool refuse_one(int listener) {
+    if (!keep()) return false;
+    close();
+    const int connection = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (connection >= 0) {
+      char request[1024];  // what was sent and not read would take the answer away
+      while (::recv(connection, request, sizeof request, MSG_DONTWAIT) > 0) {
+      }
+      static_cast<void>(
+          ::send(connection, refusal().data(), refusal().size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+      ::shutdown(connection, SHUT_WR);
+      ::close(connection);
+    }
+    keep();  // unless another thread was quicker
+    return connection >= 0;
+  }
+
+  /// Opens it where it was lost. False where that cannot be.
+  bool keep() {
+    if (spare_ < 0) spare_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return spare_ >= 0;
+  }
+
+ private:
+  void close() {
+    if (spare_ >= 0) ::close(std::exchange(spare_, -1));
+  }
+
+  int spare_ = -1;
+};
 
 class Session;
 
@@ -51,12 +122,22 @@ class Sessions {
   /// False where there is no room, even for one that pushes an idle one out.
   bool admit(const std::shared_ptr<Session>& session);
   void leave(Session& session);
+  /// Asks the connection that has been idle longest to close; false where none is.
+  bool evict_one();
   void set_idle(Session& session, bool idle);
   void stop_all();
   [[nodiscard]] bool stopping() const { return stopping_; }
   [[nodiscard]] bool empty() const;
   [[nodiscard]] ConnectionCounts counts() const;
   void count_refused() { ++num_refused_; }
+  void count_evicted() { ++num_evicted_; }
+  /// One of few places for refused connections that wait for their clients; give_back_wait() ends.
+  bool take_wait() {
+    if (++num_refused_waiting_ <= kMaxRefusedWaiting) return true;
+    give_back_wait();
+    return false;
+  }
+  void give_back_wait() { --num_refused_waiting_; }
   void count_timeout() { ++num_timed_out_; }
   /// Calls `action` when the last one has left after stop_all().
   void set_when_empty(std::function<void()> action) {
@@ -65,9 +146,13 @@ class Sessions {
   }
 
  private:
+  /// Takes the longest idle one off the list; null where all are fresh. The mutex is held.
+  std::shared_ptr<Session> take_oldest_idle();
+
   struct Entry {
     std::weak_ptr<Session> session;
     std::optional<std::list<Session*>::iterator> idle;
+    Clock::time_point idle_since;
   };
   mutable std::mutex mutex_;
   std::map<Session*, Entry> all_;
@@ -75,9 +160,10 @@ class Sessions {
   std::function<void()> when_empty_;
   std::atomic<bool> stopping_ = false;
   std::uint64_t num_accepted_ = 0;
-  std::uint64_t num_evicted_ = 0;
+  std::atomic<std::uint64_t> num_evicted_ = 0;
   std::atomic<std::uint64_t> num_refused_ = 0;
   std::atomic<std::uint64_t> num_timed_out_ = 0;
+  std::atomic<int> num_refused_waiting_ = 0;
 };
 
 /// One connection: a request is read, answered, and the next one is read. Everything happens on the
@@ -91,7 +177,10 @@ class Session : public std::enable_shared_from_this<Session> {
         timer_(stream_.get_executor()) {}
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
-  ~Session() { sessions_.leave(*this); }
+  ~Session() {
+    if (has_wait_) sessions_.give_back_wait();
+    sessions_.leave(*this);
+  }
 
   void start() {
     on_strand([](Session& self) { self.wait_for_request(); });
@@ -101,23 +190,24 @@ class Session : public std::enable_shared_from_this<Session> {
       if (self.phase_ == Phase::kIdle) self.close();
     });
   }
-  /// There is no room. Says so if that can be done without waiting.
-  void refuse() {
+  /// There is no room. Says so if that can be done without waiting, and where few are refused,
+  /// reads what the client sends until it has seen that.
+  void refuse(bool may_wait) {
     sessions_.count_refused();
-    static const std::string kAnswer = [] {
-      const std::string body = to_json_text(
-          {503, "overloaded", "too many connections are open", "try again in a moment"});
-      return "HTTP/1.1 503 Service Unavailable\r\nContent-Type: " + std::string(kProblemType) +
-             "\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: " +
-             std::to_string(body.size()) + "\r\n\r\n" + body;
-    }();
     error_code ignored;
     stream_.socket().non_blocking(true, ignored);
-    stream_.socket().write_some(asio::buffer(kAnswer), ignored);
+    stream_.socket().write_some(asio::buffer(refusal()), ignored);
+    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    has_wait_ = may_wait && sessions_.take_wait();
+    if (has_wait_) on_strand([](Session& self) { self.begin_linger(); });
   }
+  /// Closes it where nothing has come meanwhile: what has is read and answered.
   void evict() {
     on_strand([](Session& self) {
-      if (self.phase_ == Phase::kIdle) self.close();
+      error_code ignored;
+      if (self.phase_ != Phase::kIdle || self.stream_.socket().available(ignored) > 0) return;
+      self.sessions_.count_evicted();
+      self.close();
     });
   }
 
@@ -337,8 +427,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void dispatch(Request&& request);
 
   void answer_failure() {
-    std::string ignored;
-    answer_at_once(to_response(problem_of_current_exception(ignored)));
+    std::string reason;
+    Response response = to_response(problem_of_current_exception(reason));
+    if (!reason.empty()) sessions_.application.note_failure(reason);
+    answer_at_once(std::move(response));
   }
 
   /// Where the request has not been read to its end, the connection ends with the answer.
@@ -509,13 +601,18 @@ class Session : public std::enable_shared_from_this<Session> {
     error_code ignored;
     stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
     if (!must_linger_) return close();
-    linger();
+    begin_linger();
   }
 
   /// Reads on for a moment: closing with bytes unread would take the answer away from the client.
+  void begin_linger() {
+    chunk_.resize(kBodyChunkBytes);
+    // Of all of it: a byte now and then is no reason to stay.
+    stream_.expires_after(options_.header_timeout);
+    linger();
+  }
+
   void linger() {
-    if (chunk_.empty()) chunk_.resize(kBodyChunkBytes);
-    stream_.expires_after(kLingerTimeout);
     stream_.async_read_some(asio::buffer(chunk_),
                             [self = shared_from_this()](error_code error, std::size_t size) {
                               self->num_lingered_ += size;
@@ -550,6 +647,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string continue_;
   bool keep_alive_ = false;
   bool must_linger_ = false;
+  bool has_wait_ = false;  ///< one of Sessions' for refused connections
   std::size_t num_lingered_ = 0;
   Phase phase_ = Phase::kIdle;
   Clock::time_point received_at_;
@@ -630,8 +728,9 @@ void Session::dispatch(Request&& request) {
   try {
     sessions_.application.answer(exchange);
   } catch (...) {
-    std::string ignored;
-    exchange->respond(to_response(problem_of_current_exception(ignored)));
+    std::string reason;
+    exchange->respond(to_response(problem_of_current_exception(reason)));
+    if (!reason.empty()) sessions_.application.note_failure(reason);
   }
 }
 
@@ -641,20 +740,36 @@ bool Sessions::admit(const std::shared_ptr<Session>& session) {
     const std::scoped_lock lock(mutex_);
     ++num_accepted_;
     if (all_.size() >= options.max_connections) {
-      while (evicted == nullptr && !idle_.empty()) {
-        Session* const oldest = idle_.front();
-        idle_.pop_front();
-        Entry& entry = all_.at(oldest);
-        entry.idle.reset();
-        evicted = entry.session.lock();
-      }
+      if (all_.size() >= options.max_connections + kMaxOnTheirWay) return false;
+      evicted = take_oldest_idle();
       if (evicted == nullptr) return false;
-      ++num_evicted_;
     }
-    all_.emplace(session.get(), Entry{session, std::nullopt});
+    all_.emplace(session.get(), Entry{session, std::nullopt, {}});
   }
   if (evicted != nullptr) evicted->evict();
   return true;
+}
+
+bool Sessions::evict_one() {
+  std::shared_ptr<Session> evicted;
+  {
+    const std::scoped_lock lock(mutex_);
+    evicted = take_oldest_idle();
+  }
+  if (evicted == nullptr) return false;
+  evicted->evict();
+  return true;
+}
+
+std::shared_ptr<Session> Sessions::take_oldest_idle() {
+  while (!idle_.empty()) {
+    Entry& entry = all_.at(idle_.front());
+    if (Clock::now() - entry.idle_since < kFresh) return nullptr;
+    idle_.pop_front();
+    entry.idle.reset();
+    if (auto session = entry.session.lock()) return session;
+  }
+  return nullptr;
 }
 
 void Sessions::leave(Session& session) {
@@ -672,7 +787,9 @@ void Sessions::set_idle(Session& session, bool idle) {
   if (found == all_.end()) return;
   if (found->second.idle) idle_.erase(*found->second.idle);
   found->second.idle.reset();
-  if (idle) found->second.idle = idle_.insert(idle_.end(), &session);
+  if (!idle) return;
+  found->second.idle = idle_.insert(idle_.end(), &session);
+  found->second.idle_since = Clock::now();
 }
 
 void Sessions::stop_all() {
@@ -768,8 +885,12 @@ class HttpServer::Impl {
 
   void on_accept(error_code error, tcp::socket&& socket) {
     if (!acceptor_.is_open()) return;
-    if (error) {  // no descriptor left, or gone already: not so at once again
-      timer_.expires_after(std::chrono::milliseconds(20));
+    if (error) {
+      if (error == boost::system::errc::too_many_files_open ||
+          error == boost::system::errc::too_many_files_open_in_system) {
+        make_room();
+      }
+      timer_.expires_after(std::chrono::milliseconds(20));  // not so at once again
       timer_.async_wait([this](error_code code) {
         if (!code && acceptor_.is_open()) accept();
       });
@@ -778,12 +899,25 @@ class HttpServer::Impl {
     error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);
     const auto session = std::make_shared<Session>(std::move(socket), sessions_);
-    if (sessions_.admit(session)) {
+    // Without the spare one this connection took the last descriptor.
+    if (spare_.keep() && sessions_.admit(session)) {
       session->start();
     } else {
-      session->refuse();
+      session->refuse(/*may_wait=*/spare_.keep());
     }
     accept();
+  }
+
+  /// No descriptor is left. Whoever waits gets one of an idle connection, or is told.
+  void make_room() {
+    if (!SpareDescriptor::has_waiting(acceptor_.native_handle())) return;
+    bool evicted = false;
+    for (int i = 0; i < kEvictedAtOnce; ++i) evicted = sessions_.evict_one() || evicted;
+    if (evicted) return;
+    for (int i = 0; i < kMaxRefusedAtOnce; ++i) {
+      if (!spare_.refuse_one(acceptor_.native_handle())) return;
+      sessions_.count_refused();
+    }
   }
 
   void begin_stop() {
@@ -806,6 +940,7 @@ class HttpServer::Impl {
   asio::strand<asio::io_context::executor_type> strand_;  ///< of the two below
   tcp::acceptor acceptor_;
   asio::steady_timer timer_;
+  SpareDescriptor spare_;
 };
 
 HttpServer::HttpServer(const HttpServerOptions& options, Application& application)

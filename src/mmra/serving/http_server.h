@@ -16,14 +16,16 @@ struct HttpServerOptions {
   std::string host = "127.0.0.1";  ///< an address; a name is looked up
   std::uint16_t port = 8080;       ///< 0: one that is free
   int num_threads = 2;             ///< that read and write; idle connections need none
-  /// Above it, the connection that has been silent longest between two requests makes room.
+  /// Above it, the connection that has been silent longest between two requests makes room; where
+  /// none has been for a moment, the new one is refused with 503.
   std::size_t max_connections = 4096;
   std::uint32_t max_header_bytes = 16 * 1024;
   std::filesystem::path upload_directory;  ///< for bodies on their way
 
   // A client gets so long …
-  std::chrono::milliseconds idle_timeout{60'000};    ///< between two requests
-  std::chrono::milliseconds header_timeout{10'000};  ///< for a request's line and headers
+  std::chrono::milliseconds idle_timeout{60'000};  ///< between two requests
+  /// … for a request's line and headers, and to see why a request was refused that it still sends
+  std::chrono::milliseconds header_timeout{10'000};
   /// … for a body, and beyond that as long as it sends at least so much:
   std::chrono::milliseconds body_grace{20'000};
   std::int64_t min_body_bytes_per_s = std::int64_t{16} << 10;

@@ -11,12 +11,13 @@ namespace mmra::serving {
 namespace {
 
 using pipeline::EncodedQuery;
+using pipeline::Prediction;
 using pipeline::PredictionEngine;
 
-void give_answer(PredictionEngine& engine, InferenceJob& job, std::vector<EncodedQuery> encoded) {
+void give_answer(PredictionEngine& engine, InferenceJob& job, Inferred inferred) {
   try {
     if (job.stop.stop_requested()) throw Interrupted();
-    job.answer(engine, std::move(encoded));
+    job.answer(engine, std::move(inferred));
   } catch (...) {
     job.fail(std::current_exception());
   }
@@ -134,23 +135,53 @@ void Inference::run(PredictionEngine& engine, std::vector<InferenceJob> jobs) {
     for (InferenceJob* job : together) run_alone(engine, *job);
     return;
   }
-  for (std::size_t i = 0; i < together.size(); ++i) {
-    std::vector<EncodedQuery> one;
-    one.push_back(std::move(encoded[i]));
-    give_answer(engine, *together[i], std::move(one));
+  answer_together(engine, std::move(together), std::move(encoded));
+}
+
+/// Searches and the like first: they take no time. Then the predictions, made in one batch.
+void Inference::answer_together(PredictionEngine& engine, std::vector<InferenceJob*> jobs,
+                                std::vector<EncodedQuery> encoded) {
+  std::vector<InferenceJob*> waiting;
+  std::vector<EncodedQuery> queries;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (!jobs[i]->wants_prediction) {
+      Inferred inferred;
+      inferred.queries.push_back(std::move(encoded[i]));
+      give_answer(engine, *jobs[i], std::move(inferred));
+      continue;
+    }
+    waiting.push_back(jobs[i]);
+    queries.push_back(std::move(encoded[i]));
+  }
+  std::vector<Prediction> predictions;
+  try {
+    predictions = engine.predict_all(std::move(queries), {});
+  } catch (...) {  // as above
+    for (InferenceJob* job : waiting) run_alone(engine, *job);
+    return;
+  }
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    Inferred inferred;
+    inferred.predictions.push_back(std::move(predictions[i]));
+    give_answer(engine, *waiting[i], std::move(inferred));
   }
 }
 
 void Inference::run_alone(PredictionEngine& engine, InferenceJob& job) {
-  std::vector<EncodedQuery> encoded;
+  Inferred inferred;
   try {
-    encoded = job.titles.empty() ? engine.encode(std::span(&job.query, 1), job.stop)
-                                 : engine.encode_titles(job.query, job.titles, job.stop);
+    auto encoded = job.titles.empty() ? engine.encode(std::span(&job.query, 1), job.stop)
+                                      : engine.encode_titles(job.query, job.titles, job.stop);
+    if (job.wants_prediction) {
+      inferred.predictions = engine.predict_all(std::move(encoded), job.stop);
+    } else {
+      inferred.queries = std::move(encoded);
+    }
   } catch (...) {
     job.fail(std::current_exception());
     return;
   }
-  give_answer(engine, job, std::move(encoded));
+  give_answer(engine, job, std::move(inferred));
 }
 
 }  // namespace mmra::serving

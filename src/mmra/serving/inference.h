@@ -17,21 +17,30 @@
 
 namespace mmra::serving {
 
+/// What encoders and model made of a job's query: [1] or [titles].
+struct Inferred {
+  std::vector<pipeline::EncodedQuery> queries;    ///< where no prediction was wanted
+  std::vector<pipeline::Prediction> predictions;  ///< where it was
+};
+
 /// One request's work for encoders and model.
 struct InferenceJob {
   pipeline::Query query;
   /// Where there are any, the query's clip or record under each of them instead.
   std::vector<std::string> titles;
   std::stop_token stop;  ///< nobody waits any more
-  /// On the queue's thread, with the query encoded: [1] or [titles]. May throw.
-  std::function<void(pipeline::PredictionEngine&, std::vector<pipeline::EncodedQuery>)> answer;
+  /// Predictions are made together with those for others.
+  bool wants_prediction = false;
+  /// On the queue's thread. May throw.
+  std::function<void(pipeline::PredictionEngine&, Inferred)> answer;
   /// On the queue's thread, instead or when `answer` threw.
   std::function<void(std::exception_ptr)> fail;
 };
 
 /// The only way to the model: a bounded queue before one thread, which takes what has gathered,
-/// gives it to the encoders in one batch, and answers one after the other. Queries of words alone
-/// go before those with clips, which may take seconds. A fault is that of the query that has it.
+/// gives it to the encoders and to the model in one batch, and answers one after the other. Queries
+/// of words alone go before those with clips, which may take seconds. A fault is that of the query
+/// that has it.
 class Inference {
  public:
   Inference(std::shared_ptr<pipeline::PredictionEngine> engine, std::size_t capacity,
@@ -53,6 +62,8 @@ class Inference {
   void work();
   std::vector<InferenceJob> take_batch();
   void run(pipeline::PredictionEngine& engine, std::vector<InferenceJob> jobs);
+  static void answer_together(pipeline::PredictionEngine& engine, std::vector<InferenceJob*> jobs,
+                              std::vector<pipeline::EncodedQuery> encoded);
   static void run_alone(pipeline::PredictionEngine& engine, InferenceJob& job);
 
   std::size_t capacity_;

@@ -68,9 +68,9 @@ void add_addresses(ordered_json& prediction, const std::vector<pipeline::Instanc
 struct ModelApi::Question {
   pipeline::Query query;
   std::vector<std::string> titles;
+  bool wants_prediction = false;
   /// The answer, on the model's thread.
-  std::function<ordered_json(Exchange&, PredictionEngine&, std::vector<EncodedQuery>,
-                             const pipeline::DecodedClip*)>
+  std::function<ordered_json(Exchange&, PredictionEngine&, Inferred, const pipeline::DecodedClip*)>
       answer;
 };
 
@@ -79,10 +79,11 @@ void ModelApi::ask(const std::shared_ptr<Exchange>& exchange, Question question)
     InferenceJob job;
     job.query = std::move(asked.query);
     job.titles = std::move(asked.titles);
+    job.wants_prediction = asked.wants_prediction;
     job.answer = [exchange, clip = job.query.clip, answer = std::move(asked.answer)](
-                     PredictionEngine& engine, std::vector<EncodedQuery> encoded) {
+                     PredictionEngine& engine, Inferred inferred) {
       const bool events = wants_events(exchange->request());
-      const std::string text = to_text(answer(*exchange, engine, std::move(encoded), clip.get()));
+      const std::string text = to_text(answer(*exchange, engine, std::move(inferred), clip.get()));
       if (!events) return exchange->respond({200, "application/json", text});
       exchange->send_event("result", text);
       exchange->end_events();
@@ -133,16 +134,19 @@ void check_sources(const pipeline::Query& query, bool has_video, bool has_title)
   }
 }
 
-ordered_json predict_answer(Exchange& exchange, PredictionEngine& engine, EncodedQuery encoded,
-                            const pipeline::DecodedClip* clip) {
-  if (wants_events(exchange.request())) {
-    if (!encoded.captions.empty()) {
-      exchange.send_event("captions", to_text({{"captions", encoded.captions}}));
-    }
-    const auto neighbours = engine.search(encoded, engine.num_instances(), exchange.stop());
-    exchange.send_event("neighbours", to_text({{"instances", to_results(neighbours)}}));
+/// Sends what is known before the prediction, then predicts.
+pipeline::Prediction predict_with_events(Exchange& exchange, PredictionEngine& engine,
+                                         EncodedQuery encoded) {
+  if (!encoded.captions.empty()) {
+    exchange.send_event("captions", to_text({{"captions", encoded.captions}}));
   }
-  const pipeline::Prediction prediction = engine.predict(std::move(encoded), exchange.stop());
+  const auto neighbours = engine.search(encoded, engine.num_instances(), exchange.stop());
+  exchange.send_event("neighbours", to_text({{"instances", to_results(neighbours)}}));
+  return engine.predict(std::move(encoded), exchange.stop());
+}
+
+ordered_json predict_answer(const PredictionEngine& engine, const pipeline::Prediction& prediction,
+                            const pipeline::DecodedClip* clip) {
   ordered_json document = pipeline::to_json(prediction);
   add_addresses(document, prediction.instances);
   document["distribution"] = distribution_of(engine.sorted_popularity());
@@ -162,9 +166,15 @@ void ModelApi::predict(const std::shared_ptr<Exchange>& exchange) {
   members.expect_empty();
   check_sources(question.query, video_of(request) != nullptr, !question.query.title.empty());
   if (question.query.id) static_cast<void>(backend_.find(*question.query.id));
-  question.answer = [](Exchange& asked, PredictionEngine& engine, std::vector<EncodedQuery> encoded,
+  question.wants_prediction = !wants_events(request);
+  question.answer = [](Exchange& asked, PredictionEngine& engine, Inferred inferred,
                        const pipeline::DecodedClip* clip) {
-    return predict_answer(asked, engine, std::move(encoded.front()), clip);
+    return predict_answer(
+        engine,
+        inferred.predictions.empty()
+            ? predict_with_events(asked, engine, std::move(inferred.queries.front()))
+            : inferred.predictions.front(),
+        clip);
   };
   ask(exchange, std::move(question));
 }
@@ -187,16 +197,11 @@ void ModelApi::compare(const std::shared_ptr<Exchange>& exchange) {
   } catch (const Error& error) {
     throw Refusal(bad_request("invalid_titles", error.what(), "give \"titles\", two or more"));
   }
-  question.answer = [titles = *titles](Exchange& asked, PredictionEngine& engine,
-                                       std::vector<EncodedQuery> encoded,
+  question.wants_prediction = true;
+  question.answer = [titles = *titles](Exchange&, PredictionEngine& engine, Inferred inferred,
                                        const pipeline::DecodedClip*) {
-    std::vector<pipeline::Prediction> predictions;
-    predictions.reserve(encoded.size());
-    for (EncodedQuery& query : encoded) {
-      predictions.push_back(engine.predict(std::move(query), asked.stop()));
-    }
-    const pipeline::Comparison comparison =
-        pipeline::compare_predictions(titles, std::move(predictions), engine.calibration());
+    const pipeline::Comparison comparison = pipeline::compare_predictions(
+        titles, std::move(inferred.predictions), engine.calibration());
     ordered_json document = pipeline::to_json(comparison);
     for (std::size_t i = 0; i < comparison.predictions.size(); ++i) {
       add_addresses(document["results"][i], comparison.predictions[i].instances);
@@ -209,9 +214,10 @@ void ModelApi::compare(const std::shared_ptr<Exchange>& exchange) {
 void ModelApi::search_for(const std::shared_ptr<Exchange>& exchange, pipeline::Query query, int k) {
   Question question;
   question.query = std::move(query);
-  question.answer = [k](Exchange& asked, PredictionEngine& engine,
-                        std::vector<EncodedQuery> encoded, const pipeline::DecodedClip*) {
-    return ordered_json({{"results", to_results(engine.search(encoded.front(), k, asked.stop()))}});
+  question.answer = [k](Exchange& asked, PredictionEngine& engine, const Inferred& inferred,
+                        const pipeline::DecodedClip*) {
+    const auto found = engine.search(inferred.queries.front(), k, asked.stop());
+    return ordered_json({{"results", to_results(found)}});
   };
   ask(exchange, std::move(question));
 }

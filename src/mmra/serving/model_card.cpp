@@ -1,16 +1,15 @@
 #include "mmra/serving/model_card.h"
 
 #include <chrono>
-#include <sstream>
+#include <cmath>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "mmra/bank/context_typer.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/core/timestamp.h"
 #include "mmra/pipeline/model_directory.h"
+#include "mmra/training/trainer.h"
 
 namespace mmra::serving {
 namespace {
@@ -18,38 +17,45 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
+constexpr int kMaxDepth = 16;
+
 /// A file that a model may lack; a damaged one counts as lacking: it is for people to read.
 ordered_json read_json_if_any(const fs::path& file) {
   std::error_code ignored;
   if (!fs::is_regular_file(file, ignored)) return nullptr;
-  ordered_json document = ordered_json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
+  // What lies deeper than training writes is left out: to write it takes stack for every level.
+  const auto is_shallow = [](int depth, ordered_json::parse_event_t, const ordered_json&) {
+    return depth <= kMaxDepth;
+  };
+  ordered_json document =
+      ordered_json::parse(read_file(file), is_shallow, /*allow_exceptions=*/false);
   return document.is_object() ? document : ordered_json(nullptr);
 }
 
-std::vector<std::string> cells_of(const std::string& line) {
-  std::vector<std::string> cells;
-  std::stringstream stream(line);
-  for (std::string cell; std::getline(stream, cell, ',');) cells.push_back(cell);
-  return cells;
+ordered_json number_or_null(double value) {
+  return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
 }
 
-/// history.csv: a header and numbers, written by training.
+/// The rows of history.csv, under the names of its columns.
 ordered_json read_history(const fs::path& file) {
   ordered_json rows = ordered_json::array();
   std::error_code ignored;
   if (!fs::is_regular_file(file, ignored)) return rows;
-  std::istringstream text(read_file(file));
-  std::string line;
-  if (!std::getline(text, line)) return rows;
-  const std::vector<std::string> names = cells_of(line);
-  while (std::getline(text, line)) {
-    const std::vector<std::string> cells = cells_of(line);
-    ordered_json row = ordered_json::object();
-    for (std::size_t i = 0; i < names.size() && i < cells.size(); ++i) {
-      const auto number = bank::parse_number(cells[i]);
-      row[names[i]] = number ? ordered_json(*number) : ordered_json(nullptr);
-    }
-    rows.push_back(std::move(row));
+  training::TrainingHistory history;
+  try {
+    history = training::history_from_csv(read_file(file), file.string());
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kCorruptData) throw;
+    return rows;  // as of a damaged file above
+  }
+  for (const training::EpochRecord& record : history.epochs) {
+    rows.push_back({{"epoch", record.epoch},
+                    {"train_loss", number_or_null(record.train_loss)},
+                    {"stop_nmse", number_or_null(record.stop_nmse)},
+                    {"stop_mae", number_or_null(record.stop_mae)},
+                    {"stop_src", number_or_null(record.stop_src)},
+                    {"seconds", number_or_null(record.seconds)},
+                    {"best", record.epoch == history.best_epoch ? 1 : 0}});
   }
   return rows;
 }

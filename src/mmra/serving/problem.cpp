@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "mmra/core/resource_error.h"
+
 namespace mmra::serving {
 namespace {
 
@@ -52,6 +54,12 @@ Problem problem_of_current_exception(std::string& log) {
     Problem problem = overloaded(5);
     problem.status = 503;
     return problem;
+  } catch (const ResourceError& error) {
+    log = error.what();
+    if (error.resource() == ResourceError::Resource::kDisk) return disk_is_full();
+    Problem problem = overloaded(1);
+    problem.status = 503;
+    return problem;
   } catch (const std::exception& error) {
     log = error.what();
   } catch (...) {
@@ -71,6 +79,11 @@ Problem not_found(const std::string& what) {
 Problem overloaded(int retry_after_s) {
   return {429, "overloaded", "the server has as many requests as it can take",
           "send it again after the seconds that Retry-After says", retry_after_s};
+}
+
+Problem disk_is_full() {
+  return {507, "insufficient_storage", "the server's disk is full; nothing was changed",
+          "send it again when its operator has made room"};
 }
 
 Problem deadline_passed(double deadline_s) {

@@ -46,6 +46,7 @@ class Refusal : public Error {
                                   const std::string& hint);
 [[nodiscard]] Problem not_found(const std::string& what);
 [[nodiscard]] Problem overloaded(int retry_after_s);
+[[nodiscard]] Problem disk_is_full();
 [[nodiscard]] Problem deadline_passed(double deadline_s);
 [[nodiscard]] Problem stopping();
 

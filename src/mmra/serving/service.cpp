@@ -235,6 +235,10 @@ void Service::note_response(const RequestHead& head, int status, double seconds)
   impl_->note_response(head, status, seconds);
 }
 
+void Service::note_failure(const std::string& reason) {
+  impl_->backend().log("a request failed: " + reason);
+}
+
 void Service::reload() {
   Backend& backend = impl_->backend();
   const bool taken = backend.loader().try_submit([&backend] {

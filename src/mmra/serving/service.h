@@ -51,6 +51,7 @@ class Service final : public Application {
   [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& common_headers()
       const override;
   void note_response(const RequestHead& head, int status, double seconds) override;
+  void note_failure(const std::string& reason) override;
 
   /// Opens the model anew, in its own time; requests go on with the old one until then. A failure
   /// is logged, and leaves the old one.

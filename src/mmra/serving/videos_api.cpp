@@ -88,6 +88,7 @@ Problem conflict(const std::string& detail, const std::string& hint) {
 /// What a PATCH wants; what is not there stays.
 struct VideosApi::Change {
   std::optional<double> popularity;
+  std::optional<Timestamp> observed_at;  ///< when `popularity` was counted
   std::optional<Timestamp> posted_at;
   std::optional<bank::Split> split;
   std::optional<std::string> title;
@@ -109,9 +110,14 @@ void VideosApi::list(const std::shared_ptr<Exchange>& exchange) {
 
 void VideosApi::get(const std::shared_ptr<Exchange>& exchange) {
   backend_.submit(backend_.readers(), exchange, [this](Exchange& asked) {
-    const bank::Record record = backend_.find(asked.request().segments.at(2));
-    asked.respond({200, "application/json", to_text(to_json(record))});
+    const ordered_json record = stored_json(asked.request().segments.at(2));
+    asked.respond({200, "application/json", to_text(record)});
   });
+}
+
+ordered_json VideosApi::stored_json(const std::string& id) const {
+  const bank::Record record = backend_.find(id);
+  return to_json(record, backend_.bank().find_history(id).value_or(bank::PopularityHistory{}));
 }
 
 void VideosApi::thumbnail(const std::shared_ptr<Exchange>& exchange) {
@@ -167,11 +173,11 @@ void VideosApi::add(const std::shared_ptr<Exchange>& exchange) {
   const auto encode = [this, exchange](bank::Record to_add, pipeline::Query asked) {
     InferenceJob job;
     job.query = std::move(asked);
-    job.answer = [this, exchange, to_add = std::move(to_add)](
-                     pipeline::PredictionEngine&, std::vector<pipeline::EncodedQuery> encoded) {
+    job.answer = [this, exchange, to_add = std::move(to_add)](pipeline::PredictionEngine&,
+                                                              Inferred inferred) {
       const auto stored = std::make_shared<bank::StoredRecord>();
       stored->record = to_add;
-      set_encoding(encoded.front(), *stored);
+      set_encoding(inferred.queries.front(), *stored);
       backend_.submit(backend_.writer(), exchange, [this, stored](Exchange& writing) {
         bank::MemoryBank& bank = backend_.bank();
         const bank::Record& added = stored->record;
@@ -183,7 +189,7 @@ void VideosApi::add(const std::shared_ptr<Exchange>& exchange) {
         backend_.metrics().note_write();
         writing.respond({201,
                          "application/json",
-                         to_text(to_json(added)),
+                         to_text(stored_json(added.id)),
                          {{"Location", "/v1/videos/" + escape_segment(added.id)}}});
       });
     };
@@ -207,6 +213,11 @@ void VideosApi::change(const std::shared_ptr<Exchange>& exchange) {
   RequestMembers members = members_of(request);
   Change change;
   change.popularity = read_popularity(members);
+  change.observed_at = members.time("observed_at");
+  if (change.observed_at && !change.popularity) {
+    throw Refusal(bad_request("missing_member", "\"observed_at\" without \"popularity\"",
+                              "give the count that was made at that time"));
+  }
   change.posted_at = members.time("posted_at");
   change.split = read_split(members);
   change.title = members.text("title", kMaxTitleBytes);
@@ -227,12 +238,10 @@ void VideosApi::change(const std::shared_ptr<Exchange>& exchange) {
   job.query.id = id;
   job.titles = {*change.title};
   backend_.check_can_be_asked(job.query, false, true);
-  job.answer = [this, exchange, id, change](pipeline::PredictionEngine&,
-                                            std::vector<pipeline::EncodedQuery> encoded) {
+  job.answer = [this, exchange, id, change](pipeline::PredictionEngine&, Inferred inferred) {
     backend_.submit(backend_.writer(), exchange,
-                    [this, id, change, retitled = std::move(encoded.front())](Exchange& asked) {
-                      apply(asked, id, change, retitled);
-                    });
+                    [this, id, change, retitled = std::move(inferred.queries.front())](
+                        Exchange& asked) { apply(asked, id, change, retitled); });
   };
   backend_.submit(exchange, std::move(job));
 }
@@ -243,10 +252,14 @@ void VideosApi::apply(Exchange& exchange, const std::string& id, const Change& c
   if (retitled && record.captions != retitled->captions) {
     throw Refusal(conflict("the record was replaced meanwhile", "send the change again"));
   }
-  if (change.popularity) record.popularity = change.popularity;
+  if (change.popularity && !change.observed_at) record.popularity = change.popularity;
   if (change.posted_at) record.posted_at = change.posted_at;
   if (change.split) record.split = *change.split;
   if (change.title) record.title = *change.title;
+  if (change.observed_at && record.posted_at && *change.observed_at < *record.posted_at) {
+    throw Refusal(bad_request("invalid_member", "\"observed_at\" is before the record was posted",
+                              "give the time of the count, RFC 3339 or seconds since 1970"));
+  }
   for (const auto& [name, value] : change.context) record.context[name] = value;
   record.row_fingerprint.clear();  // no manifest's row is like it any more
   if (retitled) {
@@ -255,8 +268,12 @@ void VideosApi::apply(Exchange& exchange, const std::string& id, const Change& c
   } else {
     backend_.bank().put_record(record);
   }
+  if (change.observed_at) {
+    const bank::RecordObservation counted{id, {*change.observed_at, change.popularity.value()}};
+    static_cast<void>(backend_.bank().observe(std::span(&counted, 1)));
+  }
   backend_.metrics().note_write();
-  exchange.respond({200, "application/json", to_text(to_json(record))});
+  exchange.respond({200, "application/json", to_text(stored_json(id))});
 }
 
 void VideosApi::remove(const std::shared_ptr<Exchange>& exchange) {

@@ -2,6 +2,8 @@
 
 #include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
 
 #include "mmra/serving/backend.h"
 #include "mmra/serving/http_message.h"
@@ -27,6 +29,8 @@ class VideosApi {
   void apply(Exchange& exchange, const std::string& id, const Change& change,
              const std::optional<pipeline::EncodedQuery>& retitled);
   void check_writable() const;
+  /// The record as it is on disk. Throws Refusal{404}.
+  [[nodiscard]] nlohmann::ordered_json stored_json(const std::string& id) const;
 
   Backend& backend_;
 };

@@ -9,13 +9,16 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/model/strict_reader.h"
 
 namespace mmra::training {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using model::StrictReader;
 
 constexpr int kFormatVersion = 2;  // 1 had no scale
+constexpr const char* kAdvice = "train the model again";
 
 void check_level(double level) {
   if (!(level > 0.0 && level < 1.0)) {
@@ -33,13 +36,13 @@ Json scale_json(const ErrorScale& scale) {
   return json;
 }
 
-ErrorScale parse_scale(const Json& json) {
+ErrorScale read_scale(StrictReader signals) {
   ErrorScale scale;
   for (std::size_t s = 0; s < kErrorSignals.size(); ++s) {
-    const Json& signal = json.at(std::string(kErrorSignals[s]));
-    scale.mean[s] = signal.at("mean").get<double>();
-    scale.deviation[s] = signal.at("deviation").get<double>();
-    scale.weights[s] = signal.at("weight").get<double>();
+    StrictReader signal = signals.below(std::string(kErrorSignals[s]));
+    signal.read("mean", scale.mean[s]);
+    signal.read("deviation", scale.deviation[s]);
+    signal.read("weight", scale.weights[s]);
   }
   return scale;
 }
@@ -55,25 +58,23 @@ std::vector<double> quantiles_of(std::vector<double> values) {
   return quantiles;
 }
 
-Calibration parse(std::string_view text, const std::string& origin) {
-  const Json json = Json::parse(text);
-  const int version = json.at("format_version").get<int>();
+Calibration read_calibration(StrictReader& reader) {
+  int version = 0;
+  reader.read("format_version", version);
   if (version < 1 || version > kFormatVersion) {
     throw Error(ErrorKind::kUnsupported,
-                origin + " has the format version " + std::to_string(version) +
+                reader.origin() + " has the format version " + std::to_string(version) +
                     ", this program reads 1 to " + std::to_string(kFormatVersion));
   }
   Calibration calibration;
-  calibration.level = json.at("level").get<double>();
-  const Json& half_width = json.at("half_width_log2");
-  calibration.half_width_log2 =
-      half_width.is_null() ? std::numeric_limits<double>::infinity() : half_width.get<double>();
-  calibration.num_rows = json.at("num_rows").get<std::int64_t>();
-  if (version >= 2 && !json.at("scale").is_null())
-    calibration.scale = parse_scale(json.at("scale"));
-  if (json.contains("error_quantiles")) {
-    calibration.error_quantiles = json.at("error_quantiles").get<std::vector<double>>();
+  reader.read("level", calibration.level);
+  reader.read_number_or_null("half_width_log2", std::numeric_limits<double>::infinity(),
+                             calibration.half_width_log2);
+  reader.read("num_rows", calibration.num_rows);
+  if (version >= 2) {
+    if (!reader.take("scale").is_null()) calibration.scale = read_scale(reader.below("scale"));
   }
+  if (reader.has("error_quantiles")) reader.read("error_quantiles", calibration.error_quantiles);
   return calibration;
 }
 
@@ -185,7 +186,7 @@ Calibration calibrate_conformal(std::span<const float> predictions, std::span<co
   return calibration;
 }
 
-void save_calibration(const Calibration& calibration, const std::filesystem::path& file) {
+std::string calibration_to_json(const Calibration& calibration) {
   Json json = {{"format_version", kFormatVersion},
                {"method", "locally scaled split conformal"},
                {"level", calibration.level},
@@ -197,22 +198,19 @@ void save_calibration(const Calibration& calibration, const std::filesystem::pat
   if (std::isfinite(calibration.half_width_log2)) {
     json["half_width_log2"] = calibration.half_width_log2;
   }
-  write_file_atomically(file, json.dump(2) + "\n");
+  return json.dump(2) + "\n";
+}
+
+void save_calibration(const Calibration& calibration, const std::filesystem::path& file) {
+  write_file_atomically(file, calibration_to_json(calibration));
 }
 
 Calibration parse_calibration(std::string_view text, const std::string& origin) {
-  Calibration calibration;
-  try {
-    calibration = parse(text, origin);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorKind::kCorruptData,
-                origin + " is not a calibration (" + error.what() + "); train the model again");
-  }
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  StrictReader reader(json, origin, kAdvice);
+  Calibration calibration = read_calibration(reader);
   if (!is_in_range(calibration)) {
-    throw Error(ErrorKind::kCorruptData,
-                origin +
-                    " has a level, a width, a scale or a number of rows out of range; train the "
-                    "model again");
+    reader.fail("has a level, a width, a scale or a number of rows out of range");
   }
   return calibration;
 }

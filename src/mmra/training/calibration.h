@@ -53,7 +53,9 @@ struct Calibration {
                                               const ErrorScale& scale,
                                               std::span<const ErrorSignals> signals);
 
-/// calibration.json (docs/formats/model.md), whole or not at all.
+/// The text of calibration.json (docs/formats/model.md).
+[[nodiscard]] std::string calibration_to_json(const Calibration& calibration);
+/// Writes it, whole or not at all.
 void save_calibration(const Calibration& calibration, const std::filesystem::path& file);
 /// Throws Error{kCorruptData|kNotFound|kUnsupported}. Reads version 1 too, which had no scale.
 [[nodiscard]] Calibration parse_calibration(std::string_view text, const std::string& origin);

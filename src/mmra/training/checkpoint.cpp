@@ -1,18 +1,19 @@
 #include "mmra/training/checkpoint.h"
 
-#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/model/strict_reader.h"
 
 namespace mmra::training {
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
+using model::StrictReader;
 
 constexpr int kFormatVersion = 1;
 constexpr char kFileName[] = "checkpoint.json";
@@ -20,53 +21,27 @@ constexpr char kStatePrefix[] = "state-";
 
 std::string state_name(int epoch) { return kStatePrefix + std::to_string(epoch) + ".safetensors"; }
 
-/// JSON has no NaN: null stands for it (dump() writes it so by itself).
-double number_or_nan(const Json& value) {
-  return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
-}
-
 Json to_json(const EpochRecord& record) {
   return {{"epoch", record.epoch},         {"train_loss", record.train_loss},
           {"stop_nmse", record.stop_nmse}, {"stop_mae", record.stop_mae},
           {"stop_src", record.stop_src},   {"seconds", record.seconds}};
 }
 
-EpochRecord epoch_from_json(const Json& json) {
+std::string advice_for(const fs::path& directory) {
+  return "remove " + directory.string() + " to begin again";
+}
+
+EpochRecord read_epoch(StrictReader reader) {
+  // JSON has no NaN: null stands for it (dump() writes it so by itself).
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
   EpochRecord record;
-  record.epoch = json.at("epoch").get<int>();
-  record.train_loss = number_or_nan(json.at("train_loss"));
-  record.stop_nmse = number_or_nan(json.at("stop_nmse"));
-  record.stop_mae = number_or_nan(json.at("stop_mae"));
-  record.stop_src = number_or_nan(json.at("stop_src"));
-  record.seconds = number_or_nan(json.at("seconds"));
+  reader.read("epoch", record.epoch);
+  reader.read_number_or_null("train_loss", kNaN, record.train_loss);
+  reader.read_number_or_null("stop_nmse", kNaN, record.stop_nmse);
+  reader.read_number_or_null("stop_mae", kNaN, record.stop_mae);
+  reader.read_number_or_null("stop_src", kNaN, record.stop_src);
+  reader.read_number_or_null("seconds", kNaN, record.seconds);
   return record;
-}
-
-struct Content {
-  int format_version = 0;
-  std::string run_fingerprint;
-  TrainingHistory history;
-};
-
-Content parse(const std::string& text) {
-  const Json json = Json::parse(text);
-  Content content;
-  content.format_version = json.at("format_version").get<int>();
-  content.run_fingerprint = json.at("run_fingerprint").get<std::string>();
-  content.history.best_epoch = json.at("best_epoch").get<int>();
-  for (const Json& epoch : json.at("epochs")) {
-    content.history.epochs.push_back(epoch_from_json(epoch));
-  }
-  return content;
-}
-
-/// Epochs 1, 2, 3 … and a best one among them.
-bool is_consistent(const TrainingHistory& history) {
-  const auto num_epochs = static_cast<int>(history.epochs.size());
-  for (int i = 0; i < num_epochs; ++i) {
-    if (history.epochs[static_cast<std::size_t>(i)].epoch != i + 1) return false;
-  }
-  return num_epochs > 0 && history.best_epoch >= 1 && history.best_epoch <= num_epochs;
 }
 
 void remove_other_states(const fs::path& directory, const std::string& keep) {
@@ -81,6 +56,42 @@ void remove_other_states(const fs::path& directory, const std::string& keep) {
 
 }  // namespace
 
+std::string checkpoint_to_json(const CheckpointFile& checkpoint) {
+  Json json = {{"format_version", kFormatVersion},
+               {"run_fingerprint", checkpoint.run_fingerprint},
+               {"best_epoch", checkpoint.history.best_epoch},
+               {"epochs", Json::array()}};
+  for (const EpochRecord& record : checkpoint.history.epochs) {
+    json["epochs"].push_back(to_json(record));
+  }
+  return json.dump(1) + "\n";
+}
+
+CheckpointFile checkpoint_from_json(std::string_view text, const fs::path& directory) {
+  const std::string origin = (directory / kFileName).string();
+  const std::string advice = advice_for(directory);
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  StrictReader reader(json, origin, advice);
+  int version = 0;
+  reader.read("format_version", version);
+  if (version != kFormatVersion) {
+    throw Error(ErrorKind::kUnsupported, origin + " has the format version " +
+                                             std::to_string(version) + ", this program reads " +
+                                             std::to_string(kFormatVersion) + "; " + advice);
+  }
+  CheckpointFile checkpoint;
+  reader.read("run_fingerprint", checkpoint.run_fingerprint);
+  reader.read("best_epoch", checkpoint.history.best_epoch);
+  const Json& epochs = reader.take("epochs");
+  if (!epochs.is_array()) reader.fail("has no list under \"epochs\"");
+  for (const Json& epoch : epochs) {
+    checkpoint.history.epochs.push_back(
+        read_epoch(StrictReader(epoch, origin + ", under \"epochs\",", advice)));
+  }
+  if (!is_whole(checkpoint.history)) reader.fail("has epochs that are not 1, 2, 3 and so on");
+  return checkpoint;
+}
+
 Checkpoint::Checkpoint(fs::path directory, std::string run_fingerprint)
     : directory_(std::move(directory)), run_fingerprint_(std::move(run_fingerprint)) {}
 
@@ -90,34 +101,16 @@ bool Checkpoint::exists() const {
 }
 
 TrainingHistory Checkpoint::load(model::IterativePredictor& predictor) const {
-  const fs::path file = directory_ / kFileName;
-  const std::string text = read_file(file);
-  const std::string advice = "; remove " + directory_.string() + " to begin again";
-  Content content;
-  try {
-    content = parse(text);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorKind::kCorruptData,
-                file.string() + " is not a checkpoint (" + error.what() + ")" + advice);
+  CheckpointFile checkpoint = checkpoint_from_json(read_file(directory_ / kFileName), directory_);
+  if (checkpoint.run_fingerprint != run_fingerprint_) {
+    throw Error(ErrorKind::kInvalidInput, "the checkpoint in " + directory_.string() +
+                                              " is of a run with other data, flags or encoders (" +
+                                              checkpoint.run_fingerprint + ", expected " +
+                                              run_fingerprint_ + "); resume with the same; " +
+                                              advice_for(directory_));
   }
-  if (content.format_version != kFormatVersion) {
-    throw Error(ErrorKind::kUnsupported, file.string() + " has the format version " +
-                                             std::to_string(content.format_version) +
-                                             ", this program reads " +
-                                             std::to_string(kFormatVersion) + advice);
-  }
-  if (content.run_fingerprint != run_fingerprint_) {
-    throw Error(ErrorKind::kInvalidInput,
-                "the checkpoint in " + directory_.string() +
-                    " is of a run with other data, flags or encoders (" + content.run_fingerprint +
-                    ", expected " + run_fingerprint_ + "); resume with the same" + advice);
-  }
-  if (!is_consistent(content.history)) {
-    throw Error(ErrorKind::kCorruptData,
-                file.string() + " has epochs that are not 1, 2, 3 and so on" + advice);
-  }
-  predictor.load_training_state(directory_ / state_name(content.history.epochs.back().epoch));
-  return content.history;
+  predictor.load_training_state(directory_ / state_name(checkpoint.history.epochs.back().epoch));
+  return std::move(checkpoint.history);
 }
 
 void Checkpoint::save(const model::IterativePredictor& predictor,
@@ -126,12 +119,7 @@ void Checkpoint::save(const model::IterativePredictor& predictor,
   make_directories(directory_);
   const std::string name = state_name(history.epochs.back().epoch);
   predictor.save_training_state(directory_ / name);
-  Json json = {{"format_version", kFormatVersion},
-               {"run_fingerprint", run_fingerprint_},
-               {"best_epoch", history.best_epoch},
-               {"epochs", Json::array()}};
-  for (const EpochRecord& record : history.epochs) json["epochs"].push_back(to_json(record));
-  write_file_atomically(directory_ / kFileName, json.dump(1) + "\n");
+  write_file_atomically(directory_ / kFileName, checkpoint_to_json({run_fingerprint_, history}));
   remove_other_states(directory_, name);
 }
 

@@ -2,11 +2,22 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "mmra/model/predictor.h"
 #include "mmra/training/trainer.h"
 
 namespace mmra::training {
+
+/// What checkpoint.json says.
+struct CheckpointFile {
+  std::string run_fingerprint;
+  TrainingHistory history;  ///< whole
+};
+[[nodiscard]] std::string checkpoint_to_json(const CheckpointFile& checkpoint);
+/// `directory` is that of the file, for messages. Throws Error{kCorruptData|kUnsupported}.
+[[nodiscard]] CheckpointFile checkpoint_from_json(std::string_view text,
+                                                  const std::filesystem::path& directory);
 
 /// A run's last finished epoch in a directory (docs/formats/checkpoint.md): checkpoint.json with
 /// the history and the name of the state file it belongs to, and that file. The state is written

@@ -1,10 +1,14 @@
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <limits>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
+#include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/evaluation/plot.h"
 #include "mmra/training/trainer.h"
@@ -23,7 +27,7 @@ constexpr double kHeight = 2 * kPanelHeight + kTop + kGap + 50;
 
 std::string number(double value, const char* format = "%.6g") {
   if (std::isnan(value)) return "nan";  // printf would add the sign that a NaN happens to have
-  char text[40];
+  char text[352];                       // the largest double with three decimals has 313
   std::snprintf(text, sizeof text, format, value);
   return text;
 }
@@ -145,8 +149,38 @@ std::string to_svg(const TrainingHistory& history) {
          loss.draw() + nmse.draw() + "</svg>\n";
 }
 
-std::string to_csv(const TrainingHistory& history) {
-  std::string csv = "epoch,train_loss,stop_nmse,stop_mae,stop_src,seconds,best\n";
+constexpr std::string_view kCsvHeader = "epoch,train_loss,stop_nmse,stop_mae,stop_src,seconds,best";
+
+/// Takes the number at the front of `rest`, and `end` behind it.
+template <typename Number>
+bool take_number(std::string_view& rest, char end, Number& out) {
+  const auto [behind, code] = std::from_chars(rest.data(), rest.data() + rest.size(), out);
+  const auto size = static_cast<std::size_t>(behind - rest.data());
+  if (code != std::errc() || size == rest.size() || rest[size] != end) return false;
+  rest.remove_prefix(size + 1);
+  return true;
+}
+
+/// Takes a line, which must end as such.
+bool take_epoch(std::string_view& rest, EpochRecord& record, int& is_best) {
+  return take_number(rest, ',', record.epoch) && take_number(rest, ',', record.train_loss) &&
+         take_number(rest, ',', record.stop_nmse) && take_number(rest, ',', record.stop_mae) &&
+         take_number(rest, ',', record.stop_src) && take_number(rest, ',', record.seconds) &&
+         take_number(rest, '\n', is_best) && (is_best == 0 || is_best == 1);
+}
+
+}  // namespace
+
+bool is_whole(const TrainingHistory& history) {
+  const auto num_epochs = static_cast<int>(history.epochs.size());
+  for (int i = 0; i < num_epochs; ++i) {
+    if (history.epochs[static_cast<std::size_t>(i)].epoch != i + 1) return false;
+  }
+  return num_epochs > 0 && history.best_epoch >= 1 && history.best_epoch <= num_epochs;
+}
+
+std::string history_to_csv(const TrainingHistory& history) {
+  std::string csv = std::string(kCsvHeader) + "\n";
   for (const EpochRecord& record : history.epochs) {
     csv += std::to_string(record.epoch);
     for (const double value :
@@ -160,11 +194,35 @@ std::string to_csv(const TrainingHistory& history) {
   return csv;
 }
 
-}  // namespace
+TrainingHistory history_from_csv(std::string_view text, const std::string& origin) {
+  constexpr const char* kAdvice = "; train the model again";
+  if (!text.starts_with(kCsvHeader) || text.substr(kCsvHeader.size(), 1) != "\n") {
+    throw Error(ErrorKind::kCorruptData, origin + " does not begin with the line \"" +
+                                             std::string(kCsvHeader) + "\"" + kAdvice);
+  }
+  text.remove_prefix(kCsvHeader.size() + 1);
+  TrainingHistory history;
+  while (!text.empty()) {
+    EpochRecord record;
+    int is_best = 0;
+    if (!take_epoch(text, record, is_best) || (is_best == 1 && history.best_epoch != 0)) {
+      throw Error(ErrorKind::kCorruptData,
+                  origin + " is damaged at line " + std::to_string(history.epochs.size() + 2) +
+                      ": it is not an epoch's seven numbers, or a second best epoch" + kAdvice);
+    }
+    if (is_best == 1) history.best_epoch = record.epoch;
+    history.epochs.push_back(record);
+  }
+  if (!is_whole(history)) {
+    throw Error(ErrorKind::kCorruptData,
+                origin + " has epochs that are not 1, 2, 3 and so on, or no best one" + kAdvice);
+  }
+  return history;
+}
 
 void write_history(const TrainingHistory& history, const std::filesystem::path& directory) {
   make_directories(directory);
-  write_file_atomically(directory / "history.csv", to_csv(history));
+  write_file_atomically(directory / "history.csv", history_to_csv(history));
   write_file_atomically(directory / "history.svg", to_svg(history));
 }
 

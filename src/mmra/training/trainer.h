@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <optional>
 #include <stop_token>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "mmra/bank/feature_table.h"
@@ -57,6 +59,9 @@ struct TrainingHistory {
   int best_epoch = 0;
 };
 
+/// Epochs 1, 2, 3 … and a best one among them: what a run that finished an epoch has.
+[[nodiscard]] bool is_whole(const TrainingHistory& history);
+
 /// Trains until the nMSE on `data.stop` has not improved for `patience` epochs, then restores the
 /// best weights. One note per epoch to `progress`. Throws Interrupted after the current batch (the
 /// last finished epoch is in the checkpoint), Error{kInvalidInput} where a checkpoint belongs to
@@ -73,6 +78,11 @@ TrainingHistory train(model::IterativePredictor& predictor, const TrainingData& 
 /// The examples as one batch, for what looks at queries and instances but predicts nothing.
 [[nodiscard]] model::Batch as_batch(const bank::FeatureTable& queries,
                                     const bank::FeatureTable& memory, const Examples& examples);
+
+/// The text of history.csv (docs/formats/model.md), one row an epoch.
+[[nodiscard]] std::string history_to_csv(const TrainingHistory& history);
+/// Throws Error{kCorruptData} naming `origin` and the line. What is undefined is NaN.
+[[nodiscard]] TrainingHistory history_from_csv(std::string_view text, const std::string& origin);
 
 /// history.csv (one row an epoch) and history.svg (the loss and nMSE curves, self-contained).
 void write_history(const TrainingHistory& history, const std::filesystem::path& directory);

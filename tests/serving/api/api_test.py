@@ -252,6 +252,24 @@ class Api(WithBank):
         self.assertEqual((found[0]["id"], found[0]["popularity"]), ("new/ü 1", 44.0))
         again = self.ask("PATCH", address, {"split": "valid", "context": {"followers": 6}}).json
         self.assertEqual((again["split"], again["context"]["followers"]), ("valid", 6.0))
+        self.assertEqual(again["counts"], [])
+        for day, views in ((8, 60), (6, 50), (20, 90)):  # the bank's horizon is seven days
+            counted = self.ask("PATCH", address, {"popularity": views,
+                                                  "observed_at": f"2024-01-{day:02}T07:00:00Z"}).json
+        self.assertEqual(counted["counts"],
+                         [{"popularity": 50.0, "observed_at": "2024-01-06T07:00:00Z"},
+                          {"popularity": 60.0, "observed_at": "2024-01-08T07:00:00Z"},
+                          {"popularity": 90.0, "observed_at": "2024-01-20T07:00:00Z"}])
+        self.assertEqual(counted["popularity"], 60.0, "the last count within the horizon")
+        self.assertEqual(self.ask("GET", address).json, counted)
+        found = self.ask("GET", "/v1/search?text=submarine&k=1").json["results"]
+        self.assertEqual(found[0]["popularity"], 60.0)
+        self.expect_problem(self.ask("PATCH", address, {"observed_at": "2026-03-01T09:00:00Z"}), 400,
+                            "missing_member")
+        self.expect_problem(self.ask("PATCH", address, {
+            "popularity": 1, "observed_at": "2026-02-01T00:00:00Z",
+            "posted_at": "2026-02-02T00:00:00Z"}), 400, "invalid_member")
+        self.assertEqual(self.ask("GET", address).json, counted, "all or nothing")
         self.expect_problem(self.ask("POST", "/v1/videos", {"id": "new/ü 1", "title": "x"}), 409,
                             "conflict")
         listed = self.ask("GET", "/v1/videos?q=submarine").json["videos"]
@@ -483,8 +501,8 @@ class Api(WithBank):
                     documented.add(status)
                     if status.startswith("2"):
                         self.assertIn((method.upper(), path, int(status)), contract.seen)
-        self.assertEqual(documented - seen_statuses - NOT_PROVOKED - {"503"}, set(),
-                         "503 is that of a server that stops: faults_test.py")
+        self.assertEqual(documented - seen_statuses - NOT_PROVOKED - {"503", "507"}, set(),
+                         "503 is that of a server that stops, 507 that of a full disk: faults")
 
 
 if __name__ == "__main__":

@@ -121,7 +121,8 @@ class Server:
         self.upload_folder = tempfile.TemporaryDirectory(prefix="mmra-uploads-")
         self.process = subprocess.Popen(
             [program, "serve", "--bank", bank, "--model", model, "--port", "0", "--threads", "1",
-             "--upload-dir", self.upload_folder.name, *map(str, flags)],
+             *([] if "--upload-dir" in flags else ["--upload-dir", self.upload_folder.name]),
+             *map(str, flags)],
             stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline().decode()
         assert line.startswith("listening on http://"), line + self.errors()
@@ -212,6 +213,7 @@ class WithBank(unittest.TestCase):
     """A bank of 120 records, two of them with clips, and a model, made once for all cases."""
 
     folder = None
+    train_flags = ("--epochs", 1)
 
     @classmethod
     def setUpClass(cls):
@@ -230,7 +232,8 @@ class WithBank(unittest.TestCase):
         cls.bank, cls.model = f"{root}/bank", f"{root}/model"
         run("ingest", f"{root}/m.csv", "--bank", cls.bank, "--unit", "comments", "--horizon", "7d",
             "--frames", 3, "--quiet")
-        run("train", "--bank", cls.bank, "--out", cls.model, "--epochs", 1, "--threads", 1, "--quiet")
+        run("train", "--bank", cls.bank, "--out", cls.model, *cls.train_flags, "--threads", 1,
+            "--quiet")
         cls.servers = []
 
     @classmethod

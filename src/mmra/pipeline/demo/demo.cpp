@@ -47,6 +47,7 @@ Run train_and_evaluate(const DemoOptions& options, const std::filesystem::path& 
   request.batch_size = 32;
   request.max_epochs = 24;
   request.patience = 6;
+  request.least_steps = 0;
   request.config.ema_decay = 0.95;
   request.config.similarity_scale = 8.0;
   request.bank_directory = bank_directory;

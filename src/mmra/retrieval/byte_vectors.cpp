@@ -1,0 +1,159 @@
+#include "mmra/retrieval/byte_vectors.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "mmra/core/threads.h"
+#include "mmra/core/vectorised.h"
+#include "mmra/retrieval/matrix_product.h"
+
+namespace mmra::retrieval {
+namespace {
+
+constexpr float kLargestCode = 127.0F;
+constexpr float kLargestQueryCode = 63.0F;
+constexpr std::int32_t kQueryOffset = 64;
+constexpr float kSmallestPeak = 1e-30F;  // less is coded as zero: its scale would have no inverse
+constexpr std::size_t kRowsAtATime = 1024;
+// Below so many queries the bytes' way from memory is what counts, and a loop over rows does;
+// above, the product's blocking.
+constexpr std::size_t kQueriesForProduct = 4;
+
+struct Coding {
+  float scale = 0.0F;  ///< 0: the vector is zero
+  double norm = 0.0;   ///< of the vector
+  double coded = 0.0;  ///< of scale · codes
+  double error = 0.0;  ///< of what lies between
+};
+
+/// Calls store(i, code) with each component's code in −largest … largest.
+template <typename Store>
+Coding code_vector(std::span<const float> vector, float largest, const Store& store) {
+  Coding coding;
+  float peak = 0.0F;
+  for (const float value : vector) peak = std::max(peak, std::abs(value));
+  if (peak > kSmallestPeak) coding.scale = peak / largest;
+  const float inverse = coding.scale > 0.0F ? 1.0F / coding.scale : 0.0F;
+  for (std::size_t i = 0; i < vector.size(); ++i) {
+    const float code = std::clamp(std::nearbyint(vector[i] * inverse), -largest, largest);
+    store(i, static_cast<std::int32_t>(code));
+    const double value = vector[i];
+    const double kept = static_cast<double>(coding.scale) * code;
+    coding.norm += value * value;
+    coding.coded += kept * kept;
+    coding.error += (value - kept) * (value - kept);
+  }
+  coding.norm = std::sqrt(coding.norm);
+  coding.coded = std::sqrt(coding.coded);
+  coding.error = std::sqrt(coding.error);
+  return coding;
+}
+
+/// dots [4] = query · four rows.
+MMRA_VECTORISED void multiply_four(const std::uint8_t* query, const std::int8_t* rows,
+                                   std::size_t dim, std::int32_t* dots) {
+  const std::int8_t* a = rows;
+  const std::int8_t* b = a + dim;
+  const std::int8_t* c = b + dim;
+  const std::int8_t* d = c + dim;
+  std::int32_t sums[4] = {0, 0, 0, 0};
+  for (std::size_t i = 0; i < dim; ++i) {
+    const auto q = static_cast<std::int16_t>(query[i]);
+    sums[0] += q * static_cast<std::int16_t>(a[i]);
+    sums[1] += q * static_cast<std::int16_t>(b[i]);
+    sums[2] += q * static_cast<std::int16_t>(c[i]);
+    sums[3] += q * static_cast<std::int16_t>(d[i]);
+  }
+  std::copy_n(sums, 4, dots);
+}
+
+MMRA_VECTORISED std::int32_t multiply_one(const std::uint8_t* query, const std::int8_t* row,
+                                          std::size_t dim) {
+  std::int32_t sum = 0;
+  for (std::size_t i = 0; i < dim; ++i) {
+    sum += static_cast<std::int16_t>(query[i]) * static_cast<std::int16_t>(row[i]);
+  }
+  return sum;
+}
+
+/// dots [num_rows] = query · rows.
+void multiply_rows(const std::uint8_t* query, const std::int8_t* rows, std::size_t num_rows,
+                   std::size_t dim, std::int32_t* dots) {
+  std::size_t row = 0;
+  for (; row + 4 <= num_rows; row += 4) multiply_four(query, rows + row * dim, dim, dots + row);
+  for (; row < num_rows; ++row) dots[row] = multiply_one(query, rows + row * dim, dim);
+}
+
+}  // namespace
+
+ByteQueries::ByteQueries(std::span<const float> vectors, std::size_t dim) : codes_(vectors.size()) {
+  for (std::size_t begin = 0; begin < vectors.size(); begin += dim) {
+    const Coding coding = code_vector(
+        vectors.subspan(begin, dim), kLargestQueryCode, [&](std::size_t i, std::int32_t code) {
+          codes_[begin + i] = static_cast<std::uint8_t>(code + kQueryOffset);
+        });
+    scales_.push_back(coding.scale);
+    norms_.push_back(coding.norm);
+    errors_.push_back(coding.error);
+  }
+}
+
+ByteVectors::ByteVectors(std::span<const float> vectors, std::size_t dim, int num_threads)
+    : dim_(dim),
+      codes_(vectors.size()),
+      scales_(vectors.size() / dim),
+      sums_(vectors.size() / dim) {
+  const std::size_t num_pieces = (num_rows() + kRowsAtATime - 1) / kRowsAtATime;
+  std::vector<double> norms(num_pieces, 0.0);
+  std::vector<double> errors(num_pieces, 0.0);
+  parallel_for(num_rows(), kRowsAtATime, num_threads, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t row = begin; row < end; ++row) {
+      std::int32_t sum = 0;
+      const Coding coding = code_vector(vectors.subspan(row * dim, dim), kLargestCode,
+                                        [&](std::size_t i, std::int32_t code) {
+                                          codes_[row * dim + i] = static_cast<std::int8_t>(code);
+                                          sum += code;
+                                        });
+      scales_[row] = coding.scale;
+      sums_[row] = sum;
+      norms[begin / kRowsAtATime] = std::max(norms[begin / kRowsAtATime], coding.coded);
+      errors[begin / kRowsAtATime] = std::max(errors[begin / kRowsAtATime], coding.error);
+    }
+  });
+  for (const double norm : norms) largest_norm_ = std::max(largest_norm_, norm);
+  for (const double error : errors) largest_error_ = std::max(largest_error_, error);
+}
+
+double ByteVectors::error_bound(const ByteQueries& queries, std::size_t query) const {
+  const double coding =
+      queries.norms_[query] * largest_error_ + queries.errors_[query] * largest_norm_;
+  // The norms' own rounding, and that of the score: the sum of the products is whole, and rounded
+  // thrice.
+  const double rounding =
+      0x1.0p-21 * (queries.norms_[query] + queries.errors_[query]) * largest_norm_;
+  return coding * (1.0 + 1e-9) + rounding;
+}
+
+void ByteVectors::score(const ByteQueries& queries, std::size_t first_query,
+                        std::size_t num_queries, std::size_t first_row, std::size_t num_rows,
+                        std::vector<std::int32_t>& dots, std::span<float> scores) const {
+  dots.resize(num_queries * num_rows);
+  const std::uint8_t* query_codes = queries.codes_.data() + first_query * dim_;
+  const std::int8_t* row_codes = codes_.data() + first_row * dim_;
+  if (num_queries >= kQueriesForProduct) {
+    multiply_bytes_by_transposed(query_codes, num_queries, row_codes, num_rows, dim_, dots.data());
+  } else {
+    for (std::size_t q = 0; q < num_queries; ++q) {
+      multiply_rows(query_codes + q * dim_, row_codes, num_rows, dim_, dots.data() + q * num_rows);
+    }
+  }
+  for (std::size_t q = 0; q < num_queries; ++q) {
+    const float scale = queries.scales_[first_query + q];
+    for (std::size_t i = 0; i < num_rows; ++i) {
+      const std::int32_t dot = dots[q * num_rows + i] - kQueryOffset * sums_[first_row + i];
+      scores[q * num_rows + i] = scale * scales_[first_row + i] * static_cast<float>(dot);
+    }
+  }
+}
+
+}  // namespace mmra::retrieval

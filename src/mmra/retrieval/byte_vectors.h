@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace mmra::retrieval {
+
+/// Vectors as bytes, a quarter of their size: a first pass over them says how large inner products
+/// are to within a bound that is proven, and float32 has the last word (exact_search.h).
+///
+/// A vector t is held as t ≈ b·t̂ with t̂ in −127 … 127 and b = max|t| / 127; a query q as q ≈ a·q̂
+/// with q̂ in −63 … 63 (kept as 1 … 127), so that the sum of two products of bytes fits into 16
+/// bits: what processors without VNNI add up in. Then by Cauchy and Schwarz
+///   |q·t − a b q̂·t̂| ≤ |q| |t − b t̂| + |q − a q̂| |b t̂|.
+
+/// Queries as bytes.
+class ByteQueries {
+ public:
+  /// `vectors` is row-major [n × dim], finite.
+  ByteQueries(std::span<const float> vectors, std::size_t dim);
+
+  [[nodiscard]] std::size_t size() const { return scales_.size(); }
+
+ private:
+  friend class ByteVectors;
+  std::vector<std::uint8_t> codes_;  ///< row-major, q̂ + 64
+  std::vector<float> scales_;        ///< a
+  std::vector<double> norms_;        ///< |q|
+  std::vector<double> errors_;       ///< |q − a q̂|
+};
+
+class ByteVectors {
+ public:
+  /// `vectors` is row-major [n × dim], finite.
+  ByteVectors(std::span<const float> vectors, std::size_t dim, int num_threads);
+
+  [[nodiscard]] std::size_t num_rows() const { return scales_.size(); }
+  [[nodiscard]] std::size_t dim() const { return dim_; }
+
+  /// No score of this query lies further from the inner product than that.
+  [[nodiscard]] double error_bound(const ByteQueries& queries, std::size_t query) const;
+  /// scores [num_queries × num_rows] = a b q̂·t̂ of the queries from `first_query` on with the rows
+  /// from `first_row` on. On the calling thread alone; `dots` is room to work in, to be given
+  /// again.
+  void score(const ByteQueries& queries, std::size_t first_query, std::size_t num_queries,
+             std::size_t first_row, std::size_t num_rows, std::vector<std::int32_t>& dots,
+             std::span<float> scores) const;
+
+ private:
+  void code_row(std::span<const float> vector, std::size_t row);
+
+  std::size_t dim_;
+  std::vector<std::int8_t> codes_;  ///< row-major, t̂
+  std::vector<float> scales_;       ///< b
+  std::vector<std::int32_t> sums_;  ///< of the row's codes
+  double largest_norm_ = 0.0;       ///< of all |b t̂|
+  double largest_error_ = 0.0;      ///< of all |t − b t̂|
+};
+
+}  // namespace mmra::retrieval
