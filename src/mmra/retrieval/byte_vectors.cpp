@@ -4,20 +4,21 @@
 #include <cmath>
 
 #include "mmra/core/threads.h"
-#include "mmra/core/vectorised.h"
-#include "mmra/retrieval/matrix_product.h"
+#include "mmra/retrieval/byte_products.h"
 
 namespace mmra::retrieval {
 namespace {
 
-constexpr float kLargestCode = 127.0F;
-constexpr float kLargestQueryCode = 63.0F;
-constexpr std::int32_t kQueryOffset = 64;
+constexpr float kLargestCode = kLargestByteRow;
+// A query is kept with an offset, so that it has no sign.
+constexpr std::int32_t kQueryOffset = (kLargestByteQuery + 1) / 2;
+constexpr float kLargestQueryCode = kLargestByteQuery - kQueryOffset;
 constexpr float kSmallestPeak = 1e-30F;  // less is coded as zero: its scale would have no inverse
 constexpr std::size_t kRowsAtATime = 1024;
-// Below so many queries the bytes' way from memory is what counts, and a loop over rows does;
-// above, the product's blocking.
-constexpr std::size_t kQueriesForProduct = 4;
+
+std::size_t stride_of(std::size_t dim) {
+  return (dim + kByteStride - 1) / kByteStride * kByteStride;
+}
 
 struct Coding {
   float scale = 0.0F;  ///< 0: the vector is zero
@@ -49,49 +50,16 @@ Coding code_vector(std::span<const float> vector, float largest, const Store& st
   return coding;
 }
 
-/// dots [4] = query · four rows.
-MMRA_VECTORISED void multiply_four(const std::uint8_t* query, const std::int8_t* rows,
-                                   std::size_t dim, std::int32_t* dots) {
-  const std::int8_t* a = rows;
-  const std::int8_t* b = a + dim;
-  const std::int8_t* c = b + dim;
-  const std::int8_t* d = c + dim;
-  std::int32_t sums[4] = {0, 0, 0, 0};
-  for (std::size_t i = 0; i < dim; ++i) {
-    const auto q = static_cast<std::int16_t>(query[i]);
-    sums[0] += q * static_cast<std::int16_t>(a[i]);
-    sums[1] += q * static_cast<std::int16_t>(b[i]);
-    sums[2] += q * static_cast<std::int16_t>(c[i]);
-    sums[3] += q * static_cast<std::int16_t>(d[i]);
-  }
-  std::copy_n(sums, 4, dots);
-}
-
-MMRA_VECTORISED std::int32_t multiply_one(const std::uint8_t* query, const std::int8_t* row,
-                                          std::size_t dim) {
-  std::int32_t sum = 0;
-  for (std::size_t i = 0; i < dim; ++i) {
-    sum += static_cast<std::int16_t>(query[i]) * static_cast<std::int16_t>(row[i]);
-  }
-  return sum;
-}
-
-/// dots [num_rows] = query · rows.
-void multiply_rows(const std::uint8_t* query, const std::int8_t* rows, std::size_t num_rows,
-                   std::size_t dim, std::int32_t* dots) {
-  std::size_t row = 0;
-  for (; row + 4 <= num_rows; row += 4) multiply_four(query, rows + row * dim, dim, dots + row);
-  for (; row < num_rows; ++row) dots[row] = multiply_one(query, rows + row * dim, dim);
-}
-
 }  // namespace
 
-ByteQueries::ByteQueries(std::span<const float> vectors, std::size_t dim) : codes_(vectors.size()) {
-  for (std::size_t begin = 0; begin < vectors.size(); begin += dim) {
-    const Coding coding = code_vector(
-        vectors.subspan(begin, dim), kLargestQueryCode, [&](std::size_t i, std::int32_t code) {
-          codes_[begin + i] = static_cast<std::uint8_t>(code + kQueryOffset);
-        });
+ByteQueries::ByteQueries(std::span<const float> vectors, std::size_t dim)
+    : codes_(vectors.size() / dim * stride_of(dim)) {
+  std::uint8_t* codes = codes_.data();
+  for (std::size_t begin = 0; begin < vectors.size(); begin += dim, codes += stride_of(dim)) {
+    const Coding coding = code_vector(vectors.subspan(begin, dim), kLargestQueryCode,
+                                      [&](std::size_t i, std::int32_t code) {
+                                        codes[i] = static_cast<std::uint8_t>(code + kQueryOffset);
+                                      });
     scales_.push_back(coding.scale);
     norms_.push_back(coding.norm);
     errors_.push_back(coding.error);
@@ -100,7 +68,8 @@ ByteQueries::ByteQueries(std::span<const float> vectors, std::size_t dim) : code
 
 ByteVectors::ByteVectors(std::span<const float> vectors, std::size_t dim, int num_threads)
     : dim_(dim),
-      codes_(vectors.size()),
+      stride_(stride_of(dim)),
+      codes_(vectors.size() / dim * stride_),
       scales_(vectors.size() / dim),
       sums_(vectors.size() / dim) {
   const std::size_t num_pieces = (num_rows() + kRowsAtATime - 1) / kRowsAtATime;
@@ -109,11 +78,11 @@ ByteVectors::ByteVectors(std::span<const float> vectors, std::size_t dim, int nu
   parallel_for(num_rows(), kRowsAtATime, num_threads, [&](std::size_t begin, std::size_t end) {
     for (std::size_t row = begin; row < end; ++row) {
       std::int32_t sum = 0;
-      const Coding coding = code_vector(vectors.subspan(row * dim, dim), kLargestCode,
-                                        [&](std::size_t i, std::int32_t code) {
-                                          codes_[row * dim + i] = static_cast<std::int8_t>(code);
-                                          sum += code;
-                                        });
+      const Coding coding = code_vector(
+          vectors.subspan(row * dim, dim), kLargestCode, [&](std::size_t i, std::int32_t code) {
+            codes_[row * stride_ + i] = static_cast<std::int8_t>(code);
+            sum += code;
+          });
       scales_[row] = coding.scale;
       sums_[row] = sum;
       norms[begin / kRowsAtATime] = std::max(norms[begin / kRowsAtATime], coding.coded);
@@ -138,15 +107,8 @@ void ByteVectors::score(const ByteQueries& queries, std::size_t first_query,
                         std::size_t num_queries, std::size_t first_row, std::size_t num_rows,
                         std::vector<std::int32_t>& dots, std::span<float> scores) const {
   dots.resize(num_queries * num_rows);
-  const std::uint8_t* query_codes = queries.codes_.data() + first_query * dim_;
-  const std::int8_t* row_codes = codes_.data() + first_row * dim_;
-  if (num_queries >= kQueriesForProduct) {
-    multiply_bytes_by_transposed(query_codes, num_queries, row_codes, num_rows, dim_, dots.data());
-  } else {
-    for (std::size_t q = 0; q < num_queries; ++q) {
-      multiply_rows(query_codes + q * dim_, row_codes, num_rows, dim_, dots.data() + q * num_rows);
-    }
-  }
+  multiply_bytes(queries.codes_.data() + first_query * stride_, num_queries,
+                 codes_.data() + first_row * stride_, num_rows, stride_, dots.data());
   for (std::size_t q = 0; q < num_queries; ++q) {
     const float scale = queries.scales_[first_query + q];
     for (std::size_t i = 0; i < num_rows; ++i) {

@@ -1,18 +1,23 @@
 #pragma once
 
+#include <boost/align/aligned_allocator.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "mmra/retrieval/byte_products.h"
+
 namespace mmra::retrieval {
+
+template <typename Code>
+using Codes = std::vector<Code, boost::alignment::aligned_allocator<Code, kByteStride>>;
 
 /// Vectors as bytes, a quarter of their size: a first pass over them says how large inner products
 /// are to within a bound that is proven, and float32 has the last word (exact_search.h).
 ///
-/// A vector t is held as t ≈ b·t̂ with t̂ in −127 … 127 and b = max|t| / 127; a query q as q ≈ a·q̂
-/// with q̂ in −63 … 63 (kept as 1 … 127), so that the sum of two products of bytes fits into 16
-/// bits: what processors without VNNI add up in. Then by Cauchy and Schwarz
+/// A vector t is held as t ≈ b·t̂ with t̂ in −63 … 63 and b = max|t| / 63; a query q as q ≈ a·q̂ with
+/// q̂ in −63 … 63, kept as 1 … 127 (why no more: byte_products.h). Then by Cauchy and Schwarz
 ///   |q·t − a b q̂·t̂| ≤ |q| |t − b t̂| + |q − a q̂| |b t̂|.
 
 /// Queries as bytes.
@@ -25,10 +30,10 @@ class ByteQueries {
 
  private:
   friend class ByteVectors;
-  std::vector<std::uint8_t> codes_;  ///< row-major, q̂ + 64
-  std::vector<float> scales_;        ///< a
-  std::vector<double> norms_;        ///< |q|
-  std::vector<double> errors_;       ///< |q − a q̂|
+  Codes<std::uint8_t> codes_;   ///< row-major, q̂ + 64, a stride apart as in ByteVectors
+  std::vector<float> scales_;   ///< a
+  std::vector<double> norms_;   ///< |q|
+  std::vector<double> errors_;  ///< |q − a q̂|
 };
 
 class ByteVectors {
@@ -52,7 +57,8 @@ class ByteVectors {
   void code_row(std::span<const float> vector, std::size_t row);
 
   std::size_t dim_;
-  std::vector<std::int8_t> codes_;  ///< row-major, t̂
+  std::size_t stride_;              ///< between rows of codes
+  Codes<std::int8_t> codes_;        ///< row-major, t̂
   std::vector<float> scales_;       ///< b
   std::vector<std::int32_t> sums_;  ///< of the row's codes
   double largest_norm_ = 0.0;       ///< of all |b t̂|
