@@ -13,8 +13,8 @@ namespace mmra::testing {
 
 enum class Engine { kDirectory, kMilvus };
 
-/// "milvus://HOST:PORT/" of the server that tests may use: MMRA_TEST_MILVUS=HOST:PORT (scripts/milvus.sh
-/// starts one). Empty: there is none.
+/// "milvus://HOST:PORT/" of the server that tests may use: MMRA_TEST_MILVUS=HOST:PORT
+/// (scripts/milvus.sh starts one). Empty: there is none.
 [[nodiscard]] std::string test_server();
 
 /// Tests that run on every kind of bank. A place is a directory or a collection that nobody else

@@ -100,8 +100,8 @@ struct CandidateFilter {
   bool takes_split[3] = {true, true, true};  ///< by Split
   bool labelled_only = false;                ///< by the label of the bank's horizon
   std::optional<Timestamp> posted_before = {};
-  std::optional<Timestamp> label_known_before = {};        ///< by BankTable::label_known_at
-  std::optional<Timestamp> any_label_known_before = {};    ///< by popularity_as_of
+  std::optional<Timestamp> label_known_before = {};      ///< by BankTable::label_known_at
+  std::optional<Timestamp> any_label_known_before = {};  ///< by popularity_as_of
   std::vector<std::string> without_ids = {};
 };
 
@@ -177,8 +177,9 @@ class MemoryBank {
 
   /// The `limit` records that `filter` admits and that are most similar to `vector`, by an index of
   /// the bank's own; empty for a bank that has none, whose table() is what is to be searched.
-  [[nodiscard]] virtual std::optional<Candidates> find_candidates(
-      std::span<const float> /*vector*/, const CandidateFilter& /*filter*/, int /*limit*/) const {
+  [[nodiscard]] virtual std::optional<Candidates> find_candidates(std::span<const float> /*vector*/,
+                                                                  const CandidateFilter& /*filter*/,
+                                                                  int /*limit*/) const {
     return std::nullopt;
   }
 

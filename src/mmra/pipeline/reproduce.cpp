@@ -63,12 +63,9 @@ class DirectoryLock {
 };
 
 ExperimentIdentity identity_of(const ReproduceRequest& request, const bank::BankInfo& bank) {
-  return {bank::full_name_of(request.bank_directory),
-          bank.generation,
-          bank.schema.encoders_fingerprint,
-          name_of(request.plan.protocol),
-          request.plan.drop_near_duplicates,
-          request.plan.max_epochs};
+  return {bank::full_name_of(request.bank_directory), bank.generation,
+          bank.schema.encoders_fingerprint,           name_of(request.plan.protocol),
+          request.plan.drop_near_duplicates,          request.plan.max_epochs};
 }
 
 void prepare_directory(const ReproduceRequest& request, const bank::BankInfo& bank) {
