@@ -86,6 +86,21 @@ TEST(ReadFile, SaysWhatIsWrong) {
                [&] { (void)read_file(directory.path()); });
 }
 
+TEST(CopyDirectory, CopiesAllOfItAndReplacesWhatIsThere) {
+  const TemporaryDirectory directory;
+  std::filesystem::create_directories(directory / "from/below");
+  write_file_atomically(directory / "from/a", "first");
+  write_file_atomically(directory / "from/below/b", "");
+  std::filesystem::create_directories(directory / "to");
+  write_file_atomically(directory / "to/a", "old and longer");
+  copy_directory(directory / "from", directory / "to");
+  EXPECT_EQ(read_file(directory / "to/a"), "first");
+  EXPECT_EQ(read_file(directory / "to/below/b"), "");
+  expect_error(ErrorKind::kNotFound, {"missing"},
+               [&] { copy_directory(directory / "missing", directory / "other"); });
+  EXPECT_FALSE(std::filesystem::exists(directory / "other"));
+}
+
 TEST(MappedFile, HoldsTheBytesAndMoves) {
   const TemporaryDirectory directory;
   write_file_atomically(directory / "a.bin", "abc");

@@ -307,10 +307,8 @@ class DirectoryBank final : public MemoryBank {
                   directory.string() + " holds a memory bank; name another directory");
     }
     std::error_code code;
-    fs::copy(encoders_directory(directory_), encoders_directory(directory),
-             fs::copy_options::recursive | fs::copy_options::overwrite_existing, code);
-    if (code && code != std::errc::no_such_file_or_directory) {
-      throw system_error("copy the encoders to", directory.string(), code.value());
+    if (fs::exists(encoders_directory(directory_), code)) {
+      copy_directory(encoders_directory(directory_), encoders_directory(directory));
     }
     copy_records(snapshot().transaction(), unfinished_directory(directory));
     give_name(directory);

@@ -1,6 +1,7 @@
 #include "mmra/bank/lmdb_environment.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +26,8 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMapBytes[] = {std::size_t{1} << 40, std::size_t{1} << 36,
                                      std::size_t{1} << 32, std::size_t{1} << 29};
 constexpr unsigned kMaxReaders = 1024;
+// Room for more readers than that, whatever else LMDB keeps there.
+constexpr off_t kLockBytes = (off_t{1} << 16) + 4096;
 constexpr std::size_t kMetaBytes = std::size_t{1} << 17;  // more than two pages of any size
 // A fault that is gone at the next look was a commit of somebody else's in between.
 constexpr int kPageCheckAttempts = 3;
@@ -76,6 +79,30 @@ Error page_error(const std::string& fault, const fs::path& directory) {
   throw lmdb_error(code, action, directory);
 }
 
+/// LMDB makes its lock file without blocks, maps it and writes it there, which on a full disk is a
+/// SIGBUS: a new one gets its blocks before. It has its name only then, since others may open it at
+/// once. A disk that may only be read is for LMDB to say.
+void make_lock_file(const fs::path& directory, const fs::path& name_of_directory) {
+  const fs::path lock = directory / "lock.mdb";
+  struct stat status {};
+  if (::stat(lock.c_str(), &status) == 0 || errno != ENOENT) return;
+  std::string name = (directory / "lock.mdb.XXXXXX").string();
+  const int descriptor = ::mkostemp(name.data(), O_CLOEXEC);
+  if (descriptor < 0) {
+    if (errno == ENOSPC || errno == EDQUOT)
+      throw_system_error("write", (name_of_directory / "lock.mdb").string(), errno);
+    return;
+  }
+  int code = ::posix_fallocate(descriptor, 0, kLockBytes);
+  if (code == 0 && ::fchmod(descriptor, 0644) != 0) code = errno;
+  if (code == 0 && ::link(name.c_str(), lock.c_str()) != 0 && errno == ENOSPC) code = errno;
+  ::close(descriptor);
+  ::unlink(name.c_str());
+  if (code == ENOSPC || code == EDQUOT || code == EFBIG) {
+    throw_system_error("write", (name_of_directory / "lock.mdb").string(), code);
+  }
+}
+
 MDB_val to_val(std::string_view text) { return {text.size(), const_cast<char*>(text.data())}; }
 
 ByteView to_bytes(const MDB_val& value) {
@@ -118,6 +145,7 @@ Environment::~Environment() { mdb_env_close(env_); }
 
 void Environment::open(bool create) {
   if (!create) check_metas();
+  if (create || fs::exists(handle_.path() / "data.mdb")) make_lock_file(handle_.path(), directory_);
   int code = try_open_any_size(0);
   writable_ = code == 0;
   if (!create && (code == EACCES || code == EROFS || code == EPERM)) {

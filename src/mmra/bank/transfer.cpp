@@ -32,10 +32,7 @@ void copy_encoders(const fs::path& from, const fs::path& into) {
   make_directories(to.parent_path());
   std::error_code code;
   fs::remove_all(to, code);
-  fs::copy(encoders_directory(from), to, fs::copy_options::recursive, code);
-  if (code && code != std::errc::no_such_file_or_directory) {
-    throw system_error("copy the encoders to", to.string(), code.value());
-  }
+  if (fs::exists(encoders_directory(from), code)) copy_directory(encoders_directory(from), to);
 }
 
 std::unique_ptr<MemoryBank> open_or_make(const fs::path& from, const BankSchema& schema,

@@ -122,6 +122,24 @@ void make_directories(const fs::path& path) {
   if (code) throw system_error("create the directory", path.string(), code.value());
 }
 
+void copy_directory(const fs::path& from, const fs::path& to) {
+  std::error_code code;
+  fs::directory_iterator entries(from, code);
+  if (code) throw system_error("read the directory", from.string(), code.value());
+  make_directories(to);
+  for (const fs::directory_entry& entry : entries) {
+    const fs::path target = to / entry.path().filename();
+    if (entry.is_directory()) {
+      copy_directory(entry.path(), target);
+    } else if (entry.is_regular_file()) {
+      const MappedFile file(entry.path());
+      AtomicFile copy(target);
+      copy.write(file.bytes().data(), file.bytes().size());
+      copy.commit();
+    }
+  }
+}
+
 MappedFile::MappedFile(const fs::path& path) {
   const int descriptor = open_for_reading(path);
   struct stat status {};

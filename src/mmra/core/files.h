@@ -39,6 +39,11 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view b
 /// Creates `path` and its parents; throws Error{kIo} naming the path.
 void make_directories(const std::filesystem::path& path);
 
+/// Copies a directory with all that is in it, each file as write_file_atomically() writes it; files
+/// of the same names are replaced. Throws Error{kNotFound|kIo}; what is no file and no directory is
+/// left out.
+void copy_directory(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// A read-only memory mapping of a whole file; empty files map to an empty span.
 class MappedFile {
  public:

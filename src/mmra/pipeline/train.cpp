@@ -131,15 +131,7 @@ void prepare_model_directory(const TrainRequest& request) {
 
 void copy_encoders(const std::filesystem::path& bank_directory,
                    const std::filesystem::path& model_directory) {
-  std::error_code code;
-  std::filesystem::copy(
-      bank::encoders_directory(bank_directory), model_directory / "encoders",
-      std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing,
-      code);
-  if (code) {
-    throw system_error("copy the encoders to", (model_directory / "encoders").string(),
-                       code.value());
-  }
+  copy_directory(bank::encoders_directory(bank_directory), model_directory / "encoders");
 }
 
 Json metrics_json(const evaluation::Metrics& metrics) {
