@@ -120,12 +120,12 @@ MMRA_AVX2 void multiply_many(const std::uint8_t* queries, std::size_t num_querie
 }
 
 bool has_avx2() {
-  static const bool has = __builtin_cpu_supports("avx2") != 0;
-  return has;
+  static const bool kHas = __builtin_cpu_supports("avx2") != 0;
+  return kHas;
 }
 bool has_vnni() {
-  static const bool has = __builtin_cpu_supports("avx512vnni") != 0;
-  return has;
+  static const bool kHas = __builtin_cpu_supports("avx512vnni") != 0;
+  return kHas;
 }
 
 #endif
