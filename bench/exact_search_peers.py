@@ -35,7 +35,8 @@ def usearch_searches(vectors, threads):
     try:
         import usearch
         from usearch.index import MetricKind, search
-    except ImportError:
+    except (ImportError, AttributeError) as error:
+        print(f"usearch is left out: {error}")
         return
     yield f"usearch {usearch.__version__} exact", lambda: search(
         vectors, vectors, TOP + 1, MetricKind.IP, exact=True, threads=threads)

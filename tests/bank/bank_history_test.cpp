@@ -15,15 +15,11 @@
 namespace mmra::bank {
 namespace {
 
+using testing::day;
 using ::testing::ElementsAre;
 using testing::expect_error;
-using testing::made_record;
+using testing::made_counted_record;
 using testing::RandomValues;
-using testing::small_schema;
-
-constexpr std::int64_t kDay = 86'400'000;
-
-Timestamp day(int days) { return {days * kDay}; }
 
 /// Records posted on day 0, labelled 1.
 class BankWithCounts : public testing::OnAnyEngine {
@@ -33,16 +29,7 @@ class BankWithCounts : public testing::OnAnyEngine {
     testing::OnAnyEngine::TearDown();
   }
   void make(const std::string& horizon) {
-    BankSchema schema = small_schema();
-    schema.popularity_horizon = horizon;
-    bank_ = create_bank(place("bank"), schema);
-    for (const char* id : {"a", "b", "c"}) put(record_of(id));
-  }
-  static StoredRecord record_of(const std::string& id) {
-    StoredRecord stored = made_record(id);
-    stored.record.popularity = 1.0;
-    stored.record.posted_at = day(0);
-    return stored;
+    bank_ = testing::make_counted_bank(place("bank"), horizon);
   }
   void put(const StoredRecord& stored) { bank_->put({&stored, 1}); }
   ObserveReport observe(std::vector<RecordObservation> observations) {
@@ -121,7 +108,7 @@ TEST_P(BankWithCounts, ShowsThePopularityAtItsHorizon) {
 TEST_P(BankWithCounts, CountsWithTimesGoBeforeTheManifests) {
   make("");
   observe({{"a", {day(3), 30.0}}});
-  StoredRecord again = record_of("a");
+  StoredRecord again = made_counted_record("a");
   again.record.title = "another title";
   again.record.popularity = 2.0;
   put(again);
@@ -141,7 +128,7 @@ TEST_P(BankWithCounts, RemovalTakesTheCountsToo) {
   const std::string id = "a";
   bank_->remove({&id, 1});
   EXPECT_EQ(bank_->find_history("a"), std::nullopt);
-  put(record_of("a"));
+  put(made_counted_record("a"));
   EXPECT_EQ(bank_->find_history("a"), (PopularityHistory{1.0, {}}));
   expect_sound();
 }
@@ -169,7 +156,7 @@ TEST_P(BankWithCounts, AreWhatWasPutInWhateverTheOrder) {
       bank_->remove({&id, 1});
       expected.erase(id);
     } else if (random.one_in(3)) {
-      StoredRecord stored = record_of(id);
+      StoredRecord stored = made_counted_record(id);
       stored.record.popularity = 1000.0 + step;
       put(stored);
       expected[id].untimed = stored.record.popularity;

@@ -12,30 +12,15 @@
 namespace mmra::bank {
 namespace {
 
-using testing::made_record;
-using testing::small_schema;
+using testing::day;
 using testing::TemporaryDirectory;
-
-constexpr std::int64_t kDay = 86'400'000;
-
-Timestamp day(int days) { return {days * kDay}; }
 
 /// Records posted on day 0, labelled 1.
 class DirectoryBankWithCounts : public ::testing::Test {
  protected:
   void make(const std::string& horizon) {
-    BankSchema schema = small_schema();
-    schema.popularity_horizon = horizon;
-    bank_ = create_bank(directory_ / "bank", schema);
-    for (const char* id : {"a", "b", "c"}) put(record_of(id));
+    bank_ = testing::make_counted_bank(directory_ / "bank", horizon);
   }
-  static StoredRecord record_of(const std::string& id) {
-    StoredRecord stored = made_record(id);
-    stored.record.popularity = 1.0;
-    stored.record.posted_at = day(0);
-    return stored;
-  }
-  void put(const StoredRecord& stored) { bank_->put({&stored, 1}); }
   ObserveReport observe(std::vector<RecordObservation> observations) {
     return bank_->observe(observations);
   }

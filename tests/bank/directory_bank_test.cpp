@@ -25,22 +25,13 @@ namespace {
 using ::testing::ElementsAre;
 using testing::expect_error;
 using testing::expect_same;
+using testing::ids_of;
 using ::testing::IsEmpty;
 using testing::made_record;
+using testing::put;
 using testing::RandomValues;
 using testing::small_schema;
 using testing::TemporaryDirectory;
-
-std::vector<std::string> ids_of(const MemoryBank& bank) {
-  std::vector<std::string> ids;
-  bank.for_each([&](const Record& record) {
-    ids.push_back(record.id);
-    return true;
-  });
-  return ids;
-}
-
-void put(MemoryBank& bank, const StoredRecord& stored) { bank.put({&stored, 1}); }
 
 class DirectoryBank : public ::testing::Test {
  protected:

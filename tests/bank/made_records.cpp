@@ -207,4 +207,33 @@ bool same(const Features& a, const Features& b) {
          same_bits(a.retrieval_vector, b.retrieval_vector);
 }
 
+std::vector<std::string> ids_of(const bank::MemoryBank& bank) {
+  std::vector<std::string> ids;
+  bank.for_each([&](const Record& record) {
+    ids.push_back(record.id);
+    return true;
+  });
+  return ids;
+}
+
+void put(bank::MemoryBank& bank, const bank::StoredRecord& stored) { bank.put({&stored, 1}); }
+
+Timestamp day(int days) { return {days * std::int64_t{86'400'000}}; }
+
+bank::StoredRecord made_counted_record(const std::string& id) {
+  bank::StoredRecord stored = made_record(id);
+  stored.record.popularity = 1.0;
+  stored.record.posted_at = day(0);
+  return stored;
+}
+
+std::unique_ptr<bank::MemoryBank> make_counted_bank(const std::filesystem::path& place,
+                                                    const std::string& horizon) {
+  bank::BankSchema schema = small_schema();
+  schema.popularity_horizon = horizon;
+  auto made = create_bank(place, schema);
+  for (const char* id : {"a", "b", "c"}) put(*made, made_counted_record(id));
+  return made;
+}
+
 }  // namespace mmra::testing

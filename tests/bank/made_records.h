@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <memory>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "mmra/bank/memory_bank.h"
 #include "mmra/bank/record.h"
@@ -14,6 +17,17 @@ namespace mmra::testing {
 
 /// A record that fits small_schema() and that has something in every field, all made from `id`.
 [[nodiscard]] bank::StoredRecord made_record(const std::string& id);
+
+[[nodiscard]] std::vector<std::string> ids_of(const bank::MemoryBank& bank);
+void put(bank::MemoryBank& bank, const bank::StoredRecord& stored);
+
+/// Midnights since 1970.
+[[nodiscard]] Timestamp day(int days);
+/// made_record() posted on day 0, labelled 1.
+[[nodiscard]] bank::StoredRecord made_counted_record(const std::string& id);
+/// A new bank of this horizon with the counted records a, b and c.
+[[nodiscard]] std::unique_ptr<bank::MemoryBank> make_counted_bank(
+    const std::filesystem::path& place, const std::string& horizon);
 
 /// Random numbers of every kind a test needs; the same for the same seed.
 class RandomValues {

@@ -187,6 +187,18 @@ TEST_F(Train, RefusesADirectoryThatHoldsAModelOrIsAFile) {
                [&] { (void)train_silently(small_request(directory_.path(), "file")); });
 }
 
+// As a full disk or a kill between two of its files leaves it.
+TEST_F(Train, WhatIsLeftOfAModelIsWrittenOver) {
+  std::filesystem::create_directory(directory_ / "torn");
+  write_file_atomically(directory_ / "torn/unfinished", "");
+  write_file_atomically(directory_ / "torn/config.json", "{");
+  (void)train_silently(small_request(directory_.path(), "torn"));
+  (void)train_silently(small_request(directory_.path(), "fresh"));
+  EXPECT_EQ(read_file(directory_ / "torn/config.json"),
+            read_file(directory_ / "fresh/config.json"));
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "torn/unfinished"));
+}
+
 TEST_F(Train, AModelGetsADirectoryOfItsOwn) {
   std::filesystem::create_directory(directory_ / "mine");
   write_file_atomically(directory_ / "mine/config.json", "precious");

@@ -49,6 +49,16 @@ void BankState::count_tokens(std::int64_t visual_tokens, std::int64_t text_token
   num_text_tokens += sign * text_tokens;
 }
 
+void BankState::tell(BankInfo& info) const {
+  info.generation = generation;
+  info.num_labelled = num_labelled;
+  info.num_with_video = num_with_video;
+  info.num_with_time = num_with_time;
+  std::copy(std::begin(num_in_split), std::end(num_in_split), std::begin(info.num_in_split));
+  info.num_visual_tokens = num_visual_tokens;
+  info.num_text_tokens = num_text_tokens;
+}
+
 bool BankState::same_counts(const BankState& other) const {
   return num_labelled == other.num_labelled && num_with_video == other.num_with_video &&
          num_with_time == other.num_with_time &&

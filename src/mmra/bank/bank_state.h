@@ -27,6 +27,8 @@ struct BankState {
   void count(const Record& record, int sign);
   void count_tokens(std::int64_t visual_tokens, std::int64_t text_tokens, int sign);
   [[nodiscard]] bool same_counts(const BankState& other) const;
+  /// All of `info` that is here: generation and counts.
+  void tell(BankInfo& info) const;
 };
 
 /// As JSON text. The parsers throw Error{kCorruptData} (and {kUnsupported} for a newer format

@@ -58,14 +58,8 @@ class DirectoryBank final : public MemoryBank {
     const BankState state = seen.state();
     BankInfo info;
     info.schema = seen.schema();
-    info.generation = state.generation;
+    state.tell(info);
     info.num_records = seen.transaction().count(Database::kRecords);
-    info.num_labelled = state.num_labelled;
-    info.num_with_video = state.num_with_video;
-    info.num_with_time = state.num_with_time;
-    for (int i = 0; i < 3; ++i) info.num_in_split[i] = state.num_in_split[i];
-    info.num_visual_tokens = state.num_visual_tokens;
-    info.num_text_tokens = state.num_text_tokens;
     info.disk_bytes = disk_bytes_of(directory_);
     return info;
   }
@@ -328,17 +322,6 @@ class DirectoryBank final : public MemoryBank {
   }
 
  private:
-  /// Removes nothing of somebody else's: only what a killed backup left is written over.
-  static void require_free_directory(const fs::path& directory) {
-    std::error_code code;
-    for (const auto& entry : fs::directory_iterator(directory, code)) {
-      const std::string name = entry.path().filename().string();
-      if (name == "encoders" || name == "records.unfinished" || name == "writer.lock") continue;
-      throw Error(ErrorKind::kInvalidInput,
-                  directory.string() + " holds other things (" + name + "); name a new directory");
-    }
-  }
-
   void create_histories() {
     require_writable();
     environment()->get().create_database(Database::kHistories);
@@ -497,6 +480,18 @@ bool bank_exists(const fs::path& directory) {
   }
   std::error_code ignored;
   return fs::is_regular_file(records_directory(directory) / "data.mdb", ignored);
+}
+
+void require_free_directory(const fs::path& directory) {
+  if (is_milvus_address(directory)) return;
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(directory, code)) {
+    const std::string name = entry.path().filename().string();
+    if (name == "encoders" || name == "records.unfinished" || name == "writer.lock") continue;
+    throw Error(ErrorKind::kInvalidInput, directory.string() +
+                                              " is no memory bank and holds other things (" + name +
+                                              "); name a new directory for the bank");
+  }
 }
 
 std::string full_name_of(const fs::path& bank_directory) {

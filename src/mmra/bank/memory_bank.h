@@ -216,6 +216,9 @@ enum class OpenMode { kReadOnly, kReadWrite };
                                                       const BankSchema& schema);
 
 [[nodiscard]] bool bank_exists(const std::filesystem::path& directory);
+/// Throws Error{kInvalidInput} where `directory` holds what a killed ingest, backup or copy did not
+/// leave there: a new bank gets a directory of its own. Of a bank on a server nothing is asked.
+void require_free_directory(const std::filesystem::path& directory);
 /// What `bank_directory` is called from anywhere: an absolute path, or a server's address.
 [[nodiscard]] std::string full_name_of(const std::filesystem::path& bank_directory);
 /// Where a bank has files beside its records: the directory itself; of a bank on a server, a folder

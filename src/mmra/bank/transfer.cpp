@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "mmra/bank/merge.h"
-#include "mmra/bank/milvus/address.h"
 #include "mmra/bank/text_checks.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
@@ -43,15 +42,7 @@ std::unique_ptr<MemoryBank> open_or_make(const fs::path& from, const BankSchema&
     bank->add_context_columns(schema.context_columns);
     return bank;
   }
-  std::error_code code;
-  if (!is_milvus_address(into) && fs::exists(into) && !fs::is_empty(into, code)) {
-    for (const auto& entry : fs::directory_iterator(into, code)) {
-      const std::string name = entry.path().filename().string();
-      if (name == "encoders" || name == "records.unfinished" || name == "writer.lock") continue;
-      throw Error(ErrorKind::kInvalidInput,
-                  into.string() + " holds other things (" + name + "); name a new directory");
-    }
-  }
+  require_free_directory(into);
   copy_encoders(from, into);
   return create_bank(into, schema);
 }

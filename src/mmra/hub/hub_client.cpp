@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "mmra/core/environment.h"
 #include "mmra/core/error.h"
 #include "mmra/hub/digest.h"
 #include "mmra/hub/part_file.h"
@@ -23,11 +24,6 @@ constexpr int kMaxRedirects = 10;
 /// Listings and small files are read into memory; a hub's longest listing is some hundred
 /// kilobytes.
 constexpr std::size_t kMaxTextBytes = std::size_t{64} << 20;
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
@@ -97,11 +93,11 @@ class PartWriter {
 
 HubOptions hub_options_from_environment() {
   HubOptions options;
-  if (const std::string endpoint = environment("HF_ENDPOINT"); !endpoint.empty()) {
+  if (const std::string endpoint = environment_variable("HF_ENDPOINT"); !endpoint.empty()) {
     options.endpoint = endpoint;
   }
-  options.token = environment("HF_TOKEN");
-  if (options.token.empty()) options.token = environment("HUGGING_FACE_HUB_TOKEN");
+  options.token = environment_variable("HF_TOKEN");
+  if (options.token.empty()) options.token = environment_variable("HUGGING_FACE_HUB_TOKEN");
   return options;
 }
 

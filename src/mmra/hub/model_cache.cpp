@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "mmra/core/environment.h"
 #include "mmra/core/error.h"
 #include "mmra/hub/catalogue.h"
 #include "mmra/hub/repository_listing.h"
@@ -54,23 +55,7 @@ std::string missing_parts(const CatalogueSet* set, const fs::path& directory) {
 
 }  // namespace
 
-fs::path models_directory() {
-  const auto variable = [](const char* name) -> std::string {
-    const char* value = std::getenv(name);
-    return value == nullptr ? "" : value;
-  };
-  if (const std::string own = variable("MMRA_MODELS"); !own.empty()) return own;
-  if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty()) {
-    return fs::path(cache) / "mmra" / "models";
-  }
-  const std::string home = variable("HOME");
-  if (home.empty()) {
-    throw Error(ErrorKind::kInvalidInput,
-                "no place for models: none of MMRA_MODELS, XDG_CACHE_HOME and HOME is set; set "
-                "MMRA_MODELS to a directory");
-  }
-  return fs::path(home) / ".cache" / "mmra" / "models";
-}
+fs::path models_directory() { return cache_directory("MMRA_MODELS", "models", "models"); }
 
 std::optional<CachedPart> find_cached_part(const fs::path& set_directory, Role role) {
   CachedPart part;

@@ -115,21 +115,6 @@ bank::BankSchema schema_for(const encoders::EncoderSet& encoders, const IngestOp
   return schema;
 }
 
-/// A new bank gets a directory of its own: nothing of somebody else's is ever written over.
-void require_free_directory(const fs::path& directory) {
-  if (bank::files_directory(directory) != directory) return;  // on a server, and this is its cache
-  static const std::set<std::string> kLeftByAKill = {"encoders", "records.unfinished",
-                                                     "writer.lock"};
-  std::error_code code;
-  for (const auto& entry : fs::directory_iterator(directory, code)) {
-    const std::string name = entry.path().filename().string();
-    if (kLeftByAKill.count(name) != 0) continue;
-    throw Error(ErrorKind::kInvalidInput, directory.string() +
-                                              " is no memory bank and holds other things (" + name +
-                                              "); name a new directory for the bank");
-  }
-}
-
 std::unique_ptr<bank::MemoryBank> make_bank(const IngestOptions& options,
                                             const std::vector<std::string>& train_titles,
                                             const FeatureFiles& files) {
@@ -208,7 +193,7 @@ IngestReport ingest(const fs::path& manifest, const IngestOptions& options,
     known_columns = bank->info().schema.context_columns;
     check_options_fit(bank->info().schema, options);
   } else {
-    require_free_directory(options.bank_directory);
+    bank::require_free_directory(options.bank_directory);
   }
   progress.begin("checking the manifest", std::nullopt);
   const Survey survey =
@@ -260,7 +245,7 @@ void fit_bank_encoders(const fs::path& manifest, const IngestOptions& options) {
                 options.bank_directory.string() +
                     " is a bank already, and its encoders are frozen; name another directory");
   }
-  require_free_directory(options.bank_directory);
+  bank::require_free_directory(options.bank_directory);
   const ManifestSource source(manifest);
   const Survey survey = survey_manifest(source.path(), {}, true);
   make_bank(options, survey.train_titles, {});

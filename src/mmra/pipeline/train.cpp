@@ -104,6 +104,12 @@ std::filesystem::path checkpoint_directory(const TrainRequest& request) {
   return request.model_directory / "checkpoint";
 }
 
+/// There from before the first file of a model until after the last: what a full disk or a kill
+/// left may be written over. Runs with checkpoints go on from these.
+std::filesystem::path unfinished_marker(const TrainRequest& request) {
+  return request.model_directory / "unfinished";
+}
+
 void prepare_model_directory(const TrainRequest& request) {
   const auto& directory = request.model_directory;
   if (std::filesystem::exists(directory) && !std::filesystem::is_directory(directory)) {
@@ -117,7 +123,8 @@ void prepare_model_directory(const TrainRequest& request) {
                                               "directory, or remove that one");
   }
   const bool started = std::filesystem::exists(directory / "checkpoint");
-  if (bank::bank_exists(directory) || (!started && !std::filesystem::is_empty(directory))) {
+  const bool is_ours = started || std::filesystem::exists(unfinished_marker(request));
+  if (bank::bank_exists(directory) || (!is_ours && !std::filesystem::is_empty(directory))) {
     throw Error(ErrorKind::kInvalidInput,
                 directory.string() +
                     " holds other things; name a new directory for the model, so that nothing of "
@@ -127,6 +134,7 @@ void prepare_model_directory(const TrainRequest& request) {
     throw Error(ErrorKind::kInvalidInput,
                 directory.string() + " holds an unfinished run; go on with --resume, or remove it");
   }
+  write_file_atomically(unfinished_marker(request), "");
 }
 
 void copy_encoders(const std::filesystem::path& bank_directory,
@@ -272,6 +280,7 @@ void save_model(const model::Predictor& predictor, const TrainRequest& request,
   save_training_card(summary.card, directory);
   std::error_code ignored;
   std::filesystem::remove_all(checkpoint_directory(request), ignored);
+  std::filesystem::remove(unfinished_marker(request), ignored);
 }
 
 }  // namespace

@@ -12,7 +12,8 @@ import socket
 import sys
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../api"))
+for folder in ("../..", "../api"):
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), folder))
 
 import serve  # noqa: E402  (after the path to it)
 

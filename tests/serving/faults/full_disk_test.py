@@ -12,37 +12,14 @@ import resource
 import signal
 import shutil
 import subprocess
-import tempfile
 
 import faults
 from serve import PROGRAM, y4m
+from small_disk import SmallDisk
 
 OPTIONS = faults.options(("--rounds", 1, "full, then room, and full again"))
 
 MAX_WRITES = 3000
-
-
-class SmallDisk:
-    """A file system in memory of so many KiB, whose size can be changed."""
-
-    def __init__(self, kib):
-        self.path = tempfile.mkdtemp(prefix="mmra-disk-")
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", self.path],
-                                 capture_output=True)
-        if mounted.returncode != 0:
-            os.rmdir(self.path)
-            raise PermissionError(mounted.stderr.decode().strip())
-
-    def resize(self, kib):
-        subprocess.run(["mount", "-o", f"remount,size={kib}k", self.path], check=True)
-
-    def used_kib(self):
-        used = os.statvfs(self.path)
-        return (used.f_blocks - used.f_bfree) * used.f_frsize // 1024
-
-    def close(self):
-        subprocess.run(["umount", "-l", self.path], check=True)
-        os.rmdir(self.path)
 
 
 class FullDisk(faults.WithBank):

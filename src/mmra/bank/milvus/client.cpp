@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "mmra/core/environment.h"
 #include "mmra/core/error.h"
 
 namespace mmra::bank {
@@ -39,11 +40,6 @@ bool is_passing_code(std::int64_t code) {
                                               kRateLimit,   kNotLoaded,   kNoReplica,
                                               kChannelAway, kNodeAway};
   return std::find(std::begin(kPassing), std::end(kPassing), code) != std::end(kPassing);
-}
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
 }
 
 /// Number and words of what a server says went wrong; 0: nothing did.
@@ -130,14 +126,14 @@ Json with_moment(Json body, MilvusMoment seen) {
 
 MilvusOptions milvus_options_from_environment() {
   MilvusOptions options;
-  options.token = environment("MMRA_MILVUS_TOKEN");
+  options.token = environment_variable("MMRA_MILVUS_TOKEN");
   const auto is_control = [](unsigned char c) { return c <= 0x20 || c >= 0x7F; };
   if (std::any_of(options.token.begin(), options.token.end(), is_control)) {
     throw Error(
         ErrorKind::kInvalidInput,
         "MMRA_MILVUS_TOKEN holds a blank, a line end or another character that no token has");
   }
-  if (const std::string text = environment("MMRA_MILVUS_TIMEOUT_S"); !text.empty()) {
+  if (const std::string text = environment_variable("MMRA_MILVUS_TIMEOUT_S"); !text.empty()) {
     int seconds = 0;
     const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), seconds);
     if (fault != std::errc() || end != text.data() + text.size() || seconds < 1 ||

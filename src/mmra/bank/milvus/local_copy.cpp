@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "mmra/bank/text_checks.h"
+#include "mmra/core/environment.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/core/fingerprint.h"
@@ -74,25 +75,6 @@ bool same_files(const std::vector<EncoderFile>& a, const std::vector<EncoderFile
                     });
 }
 
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
-fs::path banks_directory() {
-  if (const std::string own = environment("MMRA_BANKS"); !own.empty()) return own;
-  if (const std::string cache = environment("XDG_CACHE_HOME"); !cache.empty()) {
-    return fs::path(cache) / "mmra" / "banks";
-  }
-  const std::string home = environment("HOME");
-  if (home.empty()) {
-    throw Error(ErrorKind::kInvalidInput,
-                "no place for what a bank on a server needs here: none of MMRA_BANKS, "
-                "XDG_CACHE_HOME and HOME is set; set MMRA_BANKS to a directory");
-  }
-  return fs::path(home) / ".cache" / "mmra" / "banks";
-}
-
 void rename_over(const fs::path& from, const fs::path& to) {
   std::error_code code;
   fs::remove_all(to, code);
@@ -106,7 +88,8 @@ void rename_over(const fs::path& from, const fs::path& to) {
 
 fs::path local_directory(const MilvusAddress& address) {
   const std::string text = address.data_url() + "/" + address.collection;
-  return banks_directory() / (address.collection + "-" + fingerprint(text).substr(0, 16));
+  return cache_directory("MMRA_BANKS", "banks", "what a bank on a server needs here") /
+         (address.collection + "-" + fingerprint(text).substr(0, 16));
 }
 
 std::optional<Bytes> read_value(MilvusClient& client, const std::string& values,

@@ -99,15 +99,9 @@ class MilvusBank final : public MemoryBank {
     }
     BankInfo info;
     info.schema = read_schema(latest);
-    info.generation = head.state.generation;
-    info.num_records = std::accumulate(std::begin(head.state.num_in_split),
-                                       std::end(head.state.num_in_split), std::int64_t{0});
-    info.num_labelled = head.state.num_labelled;
-    info.num_with_video = head.state.num_with_video;
-    info.num_with_time = head.state.num_with_time;
-    for (int i = 0; i < 3; ++i) info.num_in_split[i] = head.state.num_in_split[i];
-    info.num_visual_tokens = head.state.num_visual_tokens;
-    info.num_text_tokens = head.state.num_text_tokens;
+    head.state.tell(info);
+    info.num_records = std::accumulate(std::begin(info.num_in_split), std::end(info.num_in_split),
+                                       std::int64_t{0});
     return info;
   }
 
@@ -347,11 +341,7 @@ class MilvusBank final : public MemoryBank {
                          problem.id.empty() ? "counted anew" : "removed, to be ingested again"});
     }
     if (repairs.empty()) return repairs;
-    for (std::size_t begin = 0; begin < damaged.size(); begin += kKeysPerRequest) {
-      const auto some =
-          std::span(damaged).subspan(begin, std::min(kKeysPerRequest, damaged.size() - begin));
-      seen_ = client_.erase(rows_, milvus_any_of("id", some));
-    }
+    erase_keys(rows_, "id", damaged);
     recover();
     return repairs;
   }
