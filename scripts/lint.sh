@@ -39,6 +39,7 @@ void omp_set_num_threads(int);
 int omp_get_max_threads(void);
 int omp_get_thread_num(void);
 int omp_in_parallel(void);
+typedef struct { void* state; } omp_lock_t;
 }
 END
 export includes

@@ -10,6 +10,7 @@
 #include "mmra/bank/observation_file.h"
 #include "mmra/bank/transfer.h"
 #include "mmra/core/error.h"
+#include "mmra/pipeline/bank_index.h"
 #include "mmra/pipeline/ingest.h"
 
 namespace mmra::app {
@@ -27,11 +28,48 @@ struct BankFlags {
   int frames = 10;
   std::string unit = "popularity";
   std::string horizon;
+  std::optional<std::string> index;
+  std::size_t rows_per_segment = retrieval::IndexOptions{}.rows_per_segment;
 };
 
+retrieval::IndexOptions index_options(const BankFlags& flags, const CommonOptions& common) {
+  return {flags.rows_per_segment, common.threads(), stop_on_interrupt()};
+}
+
+nlohmann::ordered_json to_json(const pipeline::SearchCost& cost) {
+  return {{"segments", cost.num_segments},   {"indexed", cost.num_indexed},
+          {"dead", cost.num_dead},           {"tail", cost.num_in_tail},
+          {"bytes", cost.bytes},             {"sample_recall", cost.least_recall},
+          {"exact_seconds", cost.exact_seconds}};
+}
+
+/// What search costs, and when to change that.
+void print_search_cost(const pipeline::SearchCost& cost, bool on_server) {
+  std::printf("index        %s\n", cost.index.c_str());
+  if (on_server) return;
+  if (cost.index != "exact") {
+    std::printf("             %zu segments of %s records, %s MB, recall %.3f of a sample; %s searched "
+                "exactly, %s dead\n",
+                cost.num_segments, readable_count(static_cast<double>(cost.num_indexed)).c_str(),
+                fixed(static_cast<double>(cost.bytes) / 1e6, 1).c_str(),
+                static_cast<double>(cost.least_recall),
+                readable_count(static_cast<double>(cost.num_in_tail)).c_str(),
+                readable_count(static_cast<double>(cost.num_dead)).c_str());
+  }
+  const bool is_slow = cost.exact_seconds > pipeline::kSecondsWorthAnIndex;
+  std::printf("exact search %s ms a query on one thread%s\n",
+              fixed(cost.exact_seconds * 1e3, 2).c_str(),
+              cost.index != "exact" ? ""
+              : is_slow ? "; `mmra bank reindex --index HNSW32` makes an index that is faster"
+                        : ", fast enough without an index");
+}
+
 int run_info(const BankFlags& flags, const CommonOptions& common) {
-  const bank::BankInfo info = open_for_reading(flags.bank)->info();
+  const auto opened = open_for_reading(flags.bank);
+  const bank::BankInfo info = opened->info();
   const bank::BankSchema& schema = info.schema;
+  const pipeline::SearchCost cost =
+      pipeline::measure_search(*opened, flags.bank, common.threads());
   if (common.json) {
     auto columns = nlohmann::ordered_json::object();
     for (const auto& [name, type] : schema.context_columns) {
@@ -47,7 +85,8 @@ int run_info(const BankFlags& flags, const CommonOptions& common) {
                   {"test", info.num_in_split[2]}}},
                 {"unit", schema.popularity_unit},
                 {"horizon", schema.popularity_horizon},
-                {"index", "exact"},
+                {"index", cost.index},
+                {"search", to_json(cost)},
                 {"encoders",
                  {{"name", schema.encoders_name},
                   {"fingerprint", schema.encoders_fingerprint},
@@ -81,7 +120,7 @@ int run_info(const BankFlags& flags, const CommonOptions& common) {
               schema.encoders_fingerprint.c_str());
   std::printf("tokens       %d frames x %d visual, n x %d text; retrieval vector %d\n",
               schema.num_frames, schema.visual_dim, schema.text_dim, schema.retrieval_dim);
-  std::printf("index        exact\n");
+  print_search_cost(cost, bank::is_milvus_address(flags.bank));
   std::printf("context      %s\n", columns.empty() ? "none" : columns.c_str());
   if (bank::is_milvus_address(flags.bank)) {
     std::printf("on disk      as the server says\n");
@@ -94,7 +133,15 @@ int run_info(const BankFlags& flags, const CommonOptions& common) {
 
 int run_repair(const BankFlags& flags, const CommonOptions& common) {
   const auto bank = bank::open_bank(flags.bank, bank::OpenMode::kReadWrite);
-  const std::vector<bank::Repair> repairs = bank->repair();
+  std::vector<bank::Repair> repairs = bank->repair();
+  for (const bank::Problem& problem :
+       pipeline::find_index_problems(*bank, flags.bank, common.threads())) {
+    repairs.push_back({problem.id, problem.what, "the index was made anew"});
+  }
+  ConsoleProgress progress(common.quiet);
+  if (!repairs.empty()) {
+    pipeline::reindex_bank(*bank, flags.bank, std::nullopt, index_options(flags, common), progress);
+  }
   if (common.json) {
     auto list = nlohmann::ordered_json::array();
     for (const auto& repair : repairs) {
@@ -115,7 +162,11 @@ int run_repair(const BankFlags& flags, const CommonOptions& common) {
 
 int run_verify(const BankFlags& flags, const CommonOptions& common) {
   if (flags.repair) return run_repair(flags, common);
-  const auto problems = open_for_reading(flags.bank)->verify();
+  const auto opened = open_for_reading(flags.bank);
+  auto problems = opened->verify();
+  if (problems.empty()) {
+    problems = pipeline::find_index_problems(*opened, flags.bank, common.threads());
+  }
   if (common.json) {
     auto list = nlohmann::ordered_json::array();
     for (const auto& problem : problems)
@@ -148,8 +199,8 @@ int run_export(const BankFlags& flags, const CommonOptions& common) {
 }
 
 int run_remove(const BankFlags& flags, const CommonOptions& common) {
-  const std::int64_t removed =
-      bank::open_bank(flags.bank, bank::OpenMode::kReadWrite)->remove(flags.ids);
+  const auto bank = bank::open_bank(flags.bank, bank::OpenMode::kReadWrite);
+  const std::int64_t removed = bank->remove(flags.ids);
   const auto missing = static_cast<std::int64_t>(flags.ids.size()) - removed;
   if (common.json) {
     print_json({{"removed", removed}, {"not_found", missing}});
@@ -178,7 +229,9 @@ int run_update(const BankFlags& flags, const CommonOptions& common) {
   progress.begin("updating", std::nullopt);
   const bank::UpdateReport report = bank::update_from_file(*bank, flags.file, options);
   progress.end();
-  if (report.num_added > 0) (void)bank->table();  // saves the derived file
+  if (report.num_added > 0) {
+    pipeline::update_derived_files(*bank, flags.bank, common.threads(), options.stop, progress);
+  }
   if (common.json) {
     print_json({{"rows", report.num_rows},
                 {"added", report.num_added},
@@ -212,6 +265,8 @@ int run_compact(const BankFlags& flags, const CommonOptions& common) {
   const auto bank = bank::open_bank(flags.bank, bank::OpenMode::kReadWrite);
   const std::int64_t before = bank->info().disk_bytes;
   bank->compact();
+  ConsoleProgress progress(common.quiet);
+  pipeline::reindex_bank(*bank, flags.bank, std::nullopt, index_options(flags, common), progress);
   const std::int64_t after = bank->info().disk_bytes;
   if (common.json) {
     print_json({{"bytes_before", before}, {"bytes", after}});
@@ -251,7 +306,9 @@ int run_merge(const BankFlags& flags, const CommonOptions& common) {
   progress.begin("merging", other->info().num_records);
   const bank::MergeReport report = bank::merge_banks(*bank, *other, options);
   progress.end();
-  if (report.num_added + report.num_replaced + report.num_counted > 0) (void)bank->table();
+  if (report.num_added + report.num_replaced + report.num_counted > 0) {
+    pipeline::update_derived_files(*bank, flags.bank, common.threads(), options.stop, progress);
+  }
   if (common.json) {
     print_json({{"records", report.num_records},
                 {"added", report.num_added},
@@ -318,11 +375,22 @@ int run_pull(const BankFlags& flags, const CommonOptions& common) {
 int run_reindex(const BankFlags& flags, const CommonOptions& common) {
   const auto bank = bank::open_bank(flags.bank, bank::OpenMode::kReadWrite);
   bank->rebuild_derived_files();
+  ConsoleProgress progress(common.quiet);
+  const retrieval::IndexReport report = pipeline::reindex_bank(
+      *bank, flags.bank, flags.index, index_options(flags, common), progress);
   const auto rows = static_cast<std::int64_t>(bank->table()->num_rows());
   if (common.json) {
-    print_json({{"rows", rows}});
-  } else {
-    std::printf("Made the derived files of %lld records anew.\n", static_cast<long long>(rows));
+    print_json({{"rows", rows},
+                {"segments", report.num_segments},
+                {"sample_recall", report.least_recall},
+                {"bytes", report.bytes}});
+    return 0;
+  }
+  std::printf("Made the derived files of %lld records anew.\n", static_cast<long long>(rows));
+  if (report.num_segments > 0) {
+    std::printf("The index has %zu segments, %s MB; it finds %.1f%% of the ten nearest of a sample.\n",
+                report.num_segments, fixed(static_cast<double>(report.bytes) / 1e6, 1).c_str(),
+                100.0 * static_cast<double>(report.least_recall));
   }
   return 0;
 }
@@ -405,7 +473,16 @@ void add_bank_command(CLI::App& app, CommonOptions& common) {
   merge->add_option("bank2", flags->file, "The other bank, made by the same encoders")->required();
   merge->add_flag("--theirs", flags->theirs,
                   "Of two records with one id take the other bank's [this bank's stays]");
-  add_sub(*command, "reindex", "Make the derived files anew", run_reindex, flags, common);
+  CLI::App* reindex = add_sub(*command, "reindex", "Make the derived files anew, and the index",
+                              run_reindex, flags, common);
+  reindex->add_option("--index", flags->index,
+                      "What index the bank is to have, as a factory string of FAISS: HNSW32, "
+                      "IVF1024,PQ64, ...; Flat: none, exact search [as it has]");
+  reindex
+      ->add_option("--segment-rows", flags->rows_per_segment,
+                   "At most so many records in one segment of the index")
+      ->capture_default_str()
+      ->check(CLI::Range(std::size_t{1}, std::size_t{INT32_MAX}));
   CLI::App* fit =
       add_sub(*command, "fit-encoder",
               "Make an empty bank whose builtin encoders are fitted on a manifest's train "

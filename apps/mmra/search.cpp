@@ -16,6 +16,7 @@ struct SearchFlags {
   QueryFlags query;
   int k = 10;
   std::string horizon;
+  bool exact = false;
   encoders::Precision precision = encoders::Precision::kAuto;
 };
 
@@ -30,7 +31,8 @@ int run_search(const SearchFlags& flags, const CommonOptions& common) {
   }
   const auto bank = open_for_reading(flags.bank);
   const pipeline::SearchResult result = pipeline::search_bank(
-      *bank, flags.bank, query, flags.k, common.threads(), stop, flags.precision);
+      *bank, flags.bank, query, flags.k, common.threads(), stop, flags.precision,
+      flags.exact ? pipeline::SearchMethod::kExact : pipeline::SearchMethod::kAsTheBankDoes);
   if (result.warning) std::fprintf(stderr, "warning: %s\n", result.warning->c_str());
   if (common.json) {
     auto list = nlohmann::ordered_json::array();
@@ -79,6 +81,7 @@ void add_search_command(CLI::App& app, CommonOptions& common) {
   command->add_option("-k", flags->k, "How many")->capture_default_str()->check(at_least(1));
   command->add_option("--horizon", flags->horizon,
                       "Popularities so long after posting, e.g. 7d [the bank's]");
+  command->add_flag("--exact", flags->exact, "Look at every record, also where there is an index");
   add_common_flags(*command, common);
   add_precision_flag(*command, flags->precision);
   command->footer("\nExample: mmra search --bank my.bank --text \"cat on a skateboard\" -k 5");

@@ -288,7 +288,11 @@ class DirectoryBank final : public MemoryBank {
     }
     remove_leftovers(directory_);  // the old one
     sync_directory(directory_);
-    // A derived file of an earlier commit may still hold what was removed since.
+    // A derived file of an earlier commit may still hold what was removed since, and so may what
+    // others have derived.
+    std::error_code code;
+    fs::remove_all(derived_directory(directory_), code);
+    if (code) throw system_error("remove", derived_directory(directory_).string(), code.value());
     rebuild_derived_files();
   }
 
@@ -309,11 +313,8 @@ class DirectoryBank final : public MemoryBank {
   }
 
   void rebuild_derived_files() override {
-    std::error_code code;
-    for (const auto& entry : fs::directory_iterator(derived_directory(directory_), code)) {
-      std::error_code ignored;
-      fs::remove_all(entry.path(), ignored);
-    }
+    std::error_code ignored;
+    fs::remove(vectors_file(directory_), ignored);
     {
       const std::scoped_lock lock(table_mutex_);
       table_ = nullptr;

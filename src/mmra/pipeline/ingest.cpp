@@ -19,6 +19,7 @@
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/encoders/encoder_set.h"
+#include "mmra/pipeline/bank_index.h"
 #include "mmra/pipeline/feature_file.h"
 #include "mmra/pipeline/ingest_run.h"
 #include "mmra/pipeline/query.h"
@@ -234,7 +235,10 @@ IngestReport ingest(const fs::path& manifest, const IngestOptions& options,
   progress.end();
   bank::write_failures(bank::failures_file(options.bank_directory), failures);
   if (options.stop.stop_requested()) throw Interrupted();
-  if (report.num_added + report.num_updated > 0) (void)bank->table();  // saves the derived file
+  if (report.num_added + report.num_updated > 0) {
+    update_derived_files(*bank, options.bank_directory, options.num_threads, options.stop,
+                         progress);
+  }
   report.seconds = std::chrono::duration<double>(Clock::now() - started).count();
   return report;
 }

@@ -11,6 +11,7 @@
 #include "mmra/bank/text_checks.h"
 #include "mmra/core/error.h"
 #include "mmra/encoders/encoder_set.h"
+#include "mmra/pipeline/bank_index.h"
 #include "mmra/pipeline/feature_file.h"
 #include "mmra/pipeline/line_follower.h"
 #include "mmra/pipeline/query.h"
@@ -103,6 +104,10 @@ IngestReport ingest_stream(const std::filesystem::path& source, const StreamOpti
   run.run([&](const IngestRun::Push& push) { reader.read(push); });
   if (report.num_added + report.num_updated > 0) (void)bank->table();  // saves the derived file
   if (options.stop.stop_requested()) throw Interrupted();
+  if (report.num_added + report.num_updated > 0) {
+    SilentProgress silent;
+    update_derived_files(*bank, options.bank_directory, options.num_threads, options.stop, silent);
+  }
   report.seconds = std::chrono::duration<double>(Clock::now() - started).count();
   return report;
 }

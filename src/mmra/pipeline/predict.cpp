@@ -11,6 +11,7 @@
 #include "mmra/bank/label_table.h"
 #include "mmra/bank/load_feature_table.h"
 #include "mmra/core/error.h"
+#include "mmra/pipeline/bank_index.h"
 #include "mmra/pipeline/feature_file.h"
 #include "mmra/pipeline/systems.h"
 #include "mmra/retrieval/random_instances.h"
@@ -293,6 +294,7 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
                                    encoders::Precision precision,
                                    std::optional<int> network_threads, const std::string& horizon)
     : num_threads_(num_threads),
+      bank_directory_(bank_directory),
       bank_(bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)),
       schema_(bank_->info().schema),
       card_(load_training_card(model_directory)),
@@ -324,9 +326,11 @@ void PredictionEngine::read_table() {
     table_ = bank_->table();
     if (label_horizon) table_ = bank::with_horizon(std::move(table_), *label_horizon);
   }
+  const auto previous = std::move(index_);
+  index_ = open_bank_index(bank_directory_, table_, num_threads_, previous.get());
   bytes_.reset();
   const std::span<const float> vectors = table_->retrieval_vectors();
-  if (vectors.size() >= kValuesWorthBytes) {
+  if (index_ == nullptr && vectors.size() >= kValuesWorthBytes) {
     bytes_.emplace(vectors, static_cast<std::size_t>(table_->retrieval_dim()), num_threads_);
   }
   sorted_popularity_ = sorted_labels(*table_);
@@ -356,12 +360,22 @@ std::vector<EncodedQuery> PredictionEngine::encode_titles(const Query& query,
   return pipeline::encode_titles(*bank_, *table_, encoders_, query, titles, num_threads_, stop);
 }
 
+retrieval::RetrievalResult PredictionEngine::find_similar(const EncodedQuery& query, int k,
+                                                          const retrieval::RetrievalPolicy& policy,
+                                                          const std::stop_token& stop) const {
+  const std::span<const float> vector = query.features.retrieval_vector;
+  const std::span identity(&query.identity, 1);
+  if (index_ != nullptr) {
+    return index_->search(*table_, vector, identity, k, policy, num_threads_, stop);
+  }
+  return retrieval::search_exact(*table_, vector, identity, k, policy, num_threads_, stop,
+                                 bytes_ ? &*bytes_ : nullptr);
+}
+
 std::vector<Instance> PredictionEngine::search(const EncodedQuery& query, int k,
                                                const std::stop_token& stop) const {
-  const retrieval::RetrievalResult found = retrieval::search_exact(
-      *table_, query.features.retrieval_vector, std::span(&query.identity, 1), k,
-      retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads_, stop,
-      bytes_ ? &*bytes_ : nullptr);
+  const retrieval::RetrievalResult found = find_similar(
+      query, k, retrieval::RetrievalPolicy::deployed().with_labels_as_of(), stop);
   return describe_instances(*bank_, *table_, found, /*similarity_scale=*/0.0, query.identity);
 }
 
@@ -426,9 +440,11 @@ PredictionEngine::Asked PredictionEngine::retrieve(const EncodedQuery& query, Ba
   const auto policy = memory_ ? retrieval::RetrievalPolicy::deployed()
                               : retrieval::RetrievalPolicy::deployed().with_labels_as_of();
   Asked asked;
-  asked.retrieved = retrieval::retrieve(
-      *table_, query.features.retrieval_vector, std::span(&query.identity, 1), card_.k, policy,
-      card_.rules.instances, num_threads_, stop, bytes_ ? &*bytes_ : nullptr);
+  asked.retrieved = card_.rules.instances == retrieval::Choice::kSimilar
+                        ? find_similar(query, card_.k, policy, stop)
+                        : retrieval::retrieve(*table_, query.features.retrieval_vector,
+                                              std::span(&query.identity, 1), card_.k, policy,
+                                              card_.rules.instances, num_threads_, stop);
   const bank::TokenView visual = view_of(query.features.visual_tokens);
   asked.batch.queries = &tables.queries;
   asked.batch.query_rows = {static_cast<std::int32_t>(tables.queries.num_rows())};

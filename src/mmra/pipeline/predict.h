@@ -16,6 +16,7 @@
 #include "mmra/pipeline/model_directory.h"
 #include "mmra/pipeline/query.h"
 #include "mmra/retrieval/byte_vectors.h"
+#include "mmra/retrieval/index/segmented_index.h"
 #include "mmra/training/calibration.h"
 
 namespace mmra::pipeline {
@@ -106,6 +107,8 @@ class PredictionEngine {
   [[nodiscard]] const encoders::EncoderTraits& encoder_traits() const { return encoders_.traits(); }
   [[nodiscard]] int num_instances() const { return card_.k; }
   [[nodiscard]] const bank::MemoryBank& bank() const { return *bank_; }
+  /// Null where search is exact.
+  [[nodiscard]] const retrieval::SegmentedIndex* index() const { return index_.get(); }
   /// Of the labelled records, ascending.
   [[nodiscard]] const std::vector<double>& sorted_popularity() const { return sorted_popularity_; }
 
@@ -114,6 +117,9 @@ class PredictionEngine {
   struct BatchTables;
 
   void read_table();
+  [[nodiscard]] retrieval::RetrievalResult find_similar(const EncodedQuery& query, int k,
+                                                        const retrieval::RetrievalPolicy& policy,
+                                                        const std::stop_token& stop) const;
   [[nodiscard]] Asked retrieve(const EncodedQuery& query, BatchTables& tables,
                                const std::stop_token& stop) const;
   [[nodiscard]] model::Batch choose_instances(const EncodedQuery& query, const Asked& asked,
@@ -124,6 +130,7 @@ class PredictionEngine {
                   Prediction& prediction) const;
 
   int num_threads_;
+  std::filesystem::path bank_directory_;
   std::unique_ptr<bank::MemoryBank> bank_;
   bank::BankSchema schema_;
   TrainingCard card_;
@@ -135,7 +142,8 @@ class PredictionEngine {
   bank::FeatureColumns columns_;
   std::optional<bank::FeatureTable> memory_;  ///< of a model that looks at more than k instances
   std::shared_ptr<const bank::BankTable> table_;
-  std::optional<retrieval::ByteVectors> bytes_;  ///< of a large table
+  std::shared_ptr<const retrieval::SegmentedIndex> index_;  ///< of a bank that has one
+  std::optional<retrieval::ByteVectors> bytes_;             ///< of a large table without one
   std::vector<double> sorted_popularity_;        ///< of the labelled records, ascending
 };
 

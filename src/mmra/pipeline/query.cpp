@@ -10,6 +10,7 @@
 #include "mmra/media/jpeg.h"
 #include "mmra/media/sample_frames.h"
 #include "mmra/model/instance_weights.h"
+#include "mmra/pipeline/bank_index.h"
 #include "mmra/pipeline/feature_file.h"
 #include "mmra/retrieval/bank_search.h"
 
@@ -289,7 +290,7 @@ std::vector<Instance> describe_instances(const bank::MemoryBank& bank, const ban
 
 SearchResult search_bank(const bank::MemoryBank& bank, const std::filesystem::path& bank_directory,
                          const Query& query, int k, int num_threads, const std::stop_token& stop,
-                         encoders::Precision precision) {
+                         encoders::Precision precision, SearchMethod method) {
   const encoders::EncoderSet encoders =
       open_bank_encoders(bank_directory, bank.info().schema, precision);
   // What a query is does not depend on a table; where it is in one, the search finds out.
@@ -298,9 +299,17 @@ SearchResult search_bank(const bank::MemoryBank& bank, const std::filesystem::pa
   EncodedQuery encoded = encode_query(bank, *no_rows, encoders, query, num_threads, stop);
   retrieval::BankQuery asked{encoded.features.retrieval_vector, query.id.value_or(query.own_id),
                              encoded.identity.as_of, query.horizon};
-  const retrieval::BankSearchResult found = retrieval::search_bank(
-      bank, asked, k, retrieval::RetrievalPolicy::deployed().with_labels_as_of(), num_threads,
-      stop);
+  const auto policy = retrieval::RetrievalPolicy::deployed().with_labels_as_of();
+  const std::shared_ptr<const retrieval::SegmentedIndex> index =
+      method == SearchMethod::kExact ? nullptr
+                                     : open_bank_index(bank_directory, bank, num_threads);
+  if (index != nullptr && !index->faults().empty() && !encoded.warning) {
+    encoded.warning = index->faults().front();
+  }
+  const retrieval::BankSearchResult found =
+      index != nullptr
+          ? retrieval::search_index(*index, asked, k, policy, num_threads, stop)
+          : retrieval::search_bank(bank, asked, k, policy, num_threads, stop);
   return {describe_instances(bank, *found.table, found.result, /*similarity_scale=*/1.0,
                              found.identity),
           std::move(encoded.captions), std::move(encoded.warning)};

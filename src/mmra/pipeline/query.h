@@ -132,12 +132,16 @@ struct SearchResult {
   std::optional<std::string> warning;
 };
 
+/// How to look: by the bank's index, if it has one, or exactly.
+enum class SearchMethod { kAsTheBankDoes, kExact };
+
 /// The k most similar labelled records of the bank, the query itself left out.
 [[nodiscard]] SearchResult search_bank(const bank::MemoryBank& bank,
                                        const std::filesystem::path& bank_directory,
                                        const Query& query, int k, int num_threads,
                                        const std::stop_token& stop,
-                                       encoders::Precision precision = encoders::Precision::kAuto);
+                                       encoders::Precision precision = encoders::Precision::kAuto,
+                                       SearchMethod method = SearchMethod::kAsTheBankDoes);
 
 /// Looks up what people read about instances that a predictor chose and weighed by itself.
 [[nodiscard]] std::vector<Instance> describe_instances(const bank::MemoryBank& bank,

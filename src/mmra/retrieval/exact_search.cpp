@@ -34,20 +34,6 @@ struct Candidate {
   float score;
 };
 
-/// The inner product in some order of summation, as fast as the processor goes.
-MMRA_VECTORISED float quick_similarity(const float* a, const float* b, std::size_t dim) {
-  constexpr std::size_t kLanes = 16;
-  float sums[kLanes] = {};
-  std::size_t i = 0;
-  for (; i + kLanes <= dim; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] += a[i + lane] * b[i + lane];
-  }
-  for (; i < dim; ++i) sums[0] += a[i] * b[i];
-  float sum = 0.0F;
-  for (const float lane : sums) sum += lane;
-  return sum;
-}
-
 /// The first place from `begin` on whose score is at least `threshold`, or the end.
 MMRA_VECTORISED std::size_t find_at_least(const float* scores, std::size_t size, std::size_t begin,
                                           float threshold) {

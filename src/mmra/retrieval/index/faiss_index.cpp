@@ -1,0 +1,376 @@
+#include "mmra/retrieval/index/faiss_index.h"
+
+#include <faiss/AutoTune.h>
+#include <faiss/IVFlib.h>
+#include <faiss/IndexFlat.h>
+#include <faiss/IndexHNSW.h>
+#include <faiss/IndexIVFFlat.h>
+#include <faiss/IndexIVFPQ.h>
+#include <faiss/IndexScalarQuantizer.h>
+#include <faiss/impl/AuxIndexStructures.h>
+#include <faiss/impl/FaissException.h>
+#include <faiss/impl/IDSelector.h>
+#include <faiss/impl/io.h>
+#include <faiss/index_factory.h>
+#include <faiss/index_io.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "mmra/core/error.h"
+#include "mmra/retrieval/similarity.h"
+
+namespace mmra::retrieval {
+namespace {
+
+// FAISS's own rule is 39 to 256 vectors a centroid; more of them cost time and change nothing.
+constexpr std::size_t kTrainingVectorsPerList = 64;
+constexpr std::size_t kLeastTrainingVectors = 65'536;
+// So many vectors are added at a time: between them is heard who wants to stop.
+constexpr std::size_t kVectorsPerAdd = 16'384;
+constexpr int kLargestGraphWidth = 1024;
+// A graph's search looks at about so many vectors for each place of its width (counted with 32
+// neighbours a place).
+constexpr double kLooksPerWidth = 20.0;
+
+std::string first_line_of(const std::exception& error) {
+  std::string what = error.what();
+  // "Error in <function> at <file>:<line>: Error: <condition> failed: <what>"
+  const std::size_t colon = what.rfind("failed: ");
+  if (colon != std::string::npos) what = what.substr(colon + 8);
+  return what.substr(0, what.find('\n'));
+}
+
+/// FAISS asks it between the steps of long work, in the whole process.
+class Interrupter final : public faiss::InterruptCallback {
+ public:
+  explicit Interrupter(std::stop_token stop) : stop_(std::move(stop)) {}
+  bool want_interrupt() override { return stop_.stop_requested(); }
+
+ private:
+  std::stop_token stop_;
+};
+
+/// One build at a time is heard; there is one such hook in FAISS.
+class Interruptible {
+ public:
+  explicit Interruptible(const std::stop_token& stop) : lock_(mutex()) {
+    faiss::InterruptCallback::instance = std::make_unique<Interrupter>(stop);
+  }
+  Interruptible(const Interruptible&) = delete;
+  Interruptible& operator=(const Interruptible&) = delete;
+  ~Interruptible() { faiss::InterruptCallback::clear_instance(); }
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex one;
+    return one;
+  }
+  std::scoped_lock<std::mutex> lock_;
+};
+
+std::unique_ptr<faiss::Index> make_index(const std::string& spec, std::size_t dim) {
+  try {
+    std::unique_ptr<faiss::Index> index(
+        faiss::index_factory(static_cast<int>(dim), spec.c_str(), faiss::METRIC_INNER_PRODUCT));
+    return index;
+  } catch (const std::exception& error) {
+    throw Error(ErrorKind::kInvalidInput, "FAISS makes no index " + spec + " for vectors of " +
+                                              std::to_string(dim) + " dimensions (" +
+                                              first_line_of(error) +
+                                              "); try HNSW32, or Flat for exact search");
+  }
+}
+
+/// How many vectors to train on; 0: it wants none.
+std::size_t training_size(const faiss::Index& index, std::size_t num_vectors) {
+  if (index.is_trained) return 0;
+  const faiss::IndexIVF* lists = faiss::ivflib::try_extract_index_ivf(&index);
+  const std::size_t wanted = lists == nullptr ? 0 : lists->nlist * kTrainingVectorsPerList;
+  return std::min(num_vectors, std::max(wanted, kLeastTrainingVectors));
+}
+
+/// Vectors from all over the whole, in their order, so that each time is in it.
+std::vector<float> sample_of(std::span<const float> vectors, std::size_t dim, std::size_t size) {
+  const std::size_t num_vectors = vectors.size() / dim;
+  std::vector<float> sample;
+  sample.reserve(size * dim);
+  for (std::size_t i = 0; i < size; ++i) {
+    const auto row = vectors.subspan(i * num_vectors / size * dim, dim);
+    sample.insert(sample.end(), row.begin(), row.end());
+  }
+  return sample;
+}
+
+void train(faiss::Index& index, std::span<const float> vectors, std::size_t dim) {
+  const std::size_t size = training_size(index, vectors.size() / dim);
+  if (size == 0) return;
+  const std::vector<float> sample = sample_of(vectors, dim, size);
+  index.train(static_cast<faiss::Index::idx_t>(size), sample.data());
+}
+
+void add_all(faiss::Index& index, std::span<const float> vectors, const IndexBuild& how) {
+  const auto dim = static_cast<std::size_t>(index.d);
+  const std::size_t num_vectors = vectors.size() / dim;
+  for (std::size_t first = 0; first < num_vectors; first += kVectorsPerAdd) {
+    if (how.stop.stop_requested()) throw Interrupted();
+    const std::size_t count = std::min(kVectorsPerAdd, num_vectors - first);
+    index.add(static_cast<faiss::Index::idx_t>(count), vectors.data() + first * dim);
+    if (how.added) how.added(count);
+  }
+}
+
+const faiss::IndexHNSW* as_graph(const faiss::Index& index) {
+  return dynamic_cast<const faiss::IndexHNSW*>(&index);
+}
+
+/// Inverted lists whose search can be told width and filter each time.
+const faiss::IndexIVF* as_plain_lists(const faiss::Index& index) {
+  const bool is_plain = dynamic_cast<const faiss::IndexIVFFlat*>(&index) != nullptr ||
+                        dynamic_cast<const faiss::IndexIVFPQ*>(&index) != nullptr ||
+                        dynamic_cast<const faiss::IndexIVFScalarQuantizer*>(&index) != nullptr;
+  return is_plain ? dynamic_cast<const faiss::IndexIVF*>(&index) : nullptr;
+}
+
+GraphView view_of(const faiss::HNSW& graph) {
+  GraphView view;
+  view.list_begins = std::span(graph.offsets).first(graph.levels.size());
+  view.neighbours = graph.neighbors;
+  view.level_ends = graph.cum_nneighbor_per_level;
+  view.entry = graph.entry_point;
+  view.max_level = graph.max_level;
+  return view;
+}
+
+/// Vectors as they are.
+class FlatScorer {
+ public:
+  FlatScorer(const float* vectors, std::span<const float> query)
+      : vectors_(vectors), query_(query) {}
+  [[nodiscard]] float score(std::int32_t place) const {
+    return quick_similarity(query_.data(), vector(place), query_.size());
+  }
+  void prefetch(std::int32_t place) const {
+    constexpr std::size_t kFloatsOfCacheLine = 16;
+    for (std::size_t i = 0; i < query_.size(); i += kFloatsOfCacheLine) {
+      __builtin_prefetch(vector(place) + i);
+    }
+  }
+
+ private:
+  [[nodiscard]] const float* vector(std::int32_t place) const {
+    return vectors_ + static_cast<std::size_t>(place) * query_.size();
+  }
+  const float* vectors_;
+  std::span<const float> query_;
+};
+
+/// Vectors in fewer bits, which FAISS reads.
+class CodeScorer {
+ public:
+  CodeScorer(const faiss::Index& storage, std::span<const float> query)
+      : computer_(storage.get_distance_computer()) {
+    computer_->set_query(query.data());
+  }
+  [[nodiscard]] float score(std::int32_t place) const { return (*computer_)(place); }
+  void prefetch(std::int32_t /*place*/) const {}
+
+ private:
+  std::unique_ptr<faiss::DistanceComputer> computer_;
+};
+
+class Selector final : public faiss::IDSelector {
+ public:
+  explicit Selector(const Admission& admits) : admits_(admits) {}
+  [[nodiscard]] bool is_member(idx_t id) const override {
+    return admits_(static_cast<std::size_t>(id));
+  }
+
+ private:
+  const Admission& admits_;
+};
+
+class BytesReader final : public faiss::IOReader {
+ public:
+  explicit BytesReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  size_t operator()(void* to, size_t size, size_t count) override {
+    if (size == 0 || count == 0) return count;
+    const std::size_t whole = std::min(count, (bytes_.size() - at_) / size);
+    if (whole > 0) std::memcpy(to, bytes_.data() + at_, whole * size);
+    at_ += whole * size;
+    return whole;
+  }
+
+ private:
+  std::span<const std::byte> bytes_;
+  std::size_t at_ = 0;
+};
+
+class SinkWriter final : public faiss::IOWriter {
+ public:
+  explicit SinkWriter(const std::function<void(const void*, std::size_t)>& sink) : sink_(sink) {}
+  size_t operator()(const void* data, size_t size, size_t count) override {
+    if (size * count > 0) sink_(data, size * count);
+    return count;
+  }
+
+ private:
+  const std::function<void(const void*, std::size_t)>& sink_;
+};
+
+const faiss::IndexFlat* flat_vectors_of(const faiss::Index& index) {
+  const faiss::IndexHNSW* graph = as_graph(index);
+  return dynamic_cast<const faiss::IndexFlat*>(graph != nullptr ? graph->storage : &index);
+}
+
+}  // namespace
+
+FaissIndex::FaissIndex(std::unique_ptr<faiss::Index> index) : index_(std::move(index)) {}
+FaissIndex::FaissIndex(FaissIndex&& other) noexcept = default;
+FaissIndex& FaissIndex::operator=(FaissIndex&& other) noexcept = default;
+FaissIndex::~FaissIndex() = default;
+
+void FaissIndex::check_spec(const std::string& spec, std::size_t dim) {
+  static_cast<void>(make_index(spec, dim));
+}
+
+FaissIndex FaissIndex::build(const IndexBuild& how, std::span<const float> vectors,
+                             std::size_t dim) {
+  std::unique_ptr<faiss::Index> index = make_index(how.spec, dim);
+  const Interruptible interruptible(how.stop);
+  const int threads_before = omp_get_max_threads();
+  omp_set_num_threads(std::max(1, how.num_threads));
+  try {
+    train(*index, vectors, dim);
+    add_all(*index, vectors, how);
+  } catch (const faiss::FaissException& error) {
+    omp_set_num_threads(threads_before);
+    if (how.stop.stop_requested()) throw Interrupted();
+    throw Error(ErrorKind::kInvalidInput,
+                "FAISS cannot make the index " + how.spec + " of " +
+                    std::to_string(vectors.size() / dim) + " vectors (" + first_line_of(error) +
+                    "); take one with fewer lists, or HNSW32");
+  } catch (...) {
+    omp_set_num_threads(threads_before);
+    throw;
+  }
+  omp_set_num_threads(threads_before);
+  return FaissIndex(std::move(index));
+}
+
+FaissIndex FaissIndex::read(std::span<const std::byte> bytes) {
+  BytesReader reader(bytes);
+  try {
+    return FaissIndex(std::unique_ptr<faiss::Index>(faiss::read_index(&reader)));
+  } catch (const faiss::FaissException& error) {
+    throw Error(ErrorKind::kCorruptData, "not an index of FAISS (" + first_line_of(error) + ")");
+  }
+}
+
+void FaissIndex::write(
+    const std::function<void(const void* data, std::size_t size)>& sink) const {
+  SinkWriter writer(sink);
+  faiss::write_index(index_.get(), &writer);
+}
+
+std::size_t FaissIndex::num_vectors() const { return static_cast<std::size_t>(index_->ntotal); }
+std::size_t FaissIndex::dim() const { return static_cast<std::size_t>(index_->d); }
+
+std::span<const float> FaissIndex::vectors() const {
+  const faiss::IndexFlat* flat = flat_vectors_of(*index_);
+  if (flat == nullptr) return {};
+  return {flat->get_xb(), num_vectors() * dim()};
+}
+
+std::vector<int> FaissIndex::widths() const {
+  int last = 0;
+  int first = 1;
+  if (as_graph(*index_) != nullptr) {
+    first = 16;
+    last = kLargestGraphWidth;
+  } else if (const auto* lists = faiss::ivflib::try_extract_index_ivf(index_.get())) {
+    last = static_cast<int>(lists->nlist);
+  }
+  std::vector<int> widths;
+  for (int width = first; width < last; width *= 2) widths.push_back(width);
+  widths.push_back(last);
+  return widths;
+}
+
+void FaissIndex::set_width(int width) {
+  if (width <= 0 || as_graph(*index_) != nullptr || as_plain_lists(*index_) != nullptr) return;
+  faiss::ivflib::extract_index_ivf(index_.get())->nprobe = static_cast<std::size_t>(width);
+}
+
+double FaissIndex::num_looked_at(int width) const {
+  const auto all = static_cast<double>(num_vectors());
+  if (as_graph(*index_) != nullptr) return std::min(all, kLooksPerWidth * width);
+  if (const auto* lists = faiss::ivflib::try_extract_index_ivf(index_.get())) {
+    return all * width / static_cast<double>(lists->nlist);
+  }
+  return all;
+}
+
+std::size_t FaissIndex::places_for(int k) const {
+  const auto wanted = static_cast<std::size_t>(k);
+  const bool is_whole = flat_vectors_of(*index_) != nullptr ||
+                        dynamic_cast<const faiss::IndexIVFFlat*>(index_.get()) != nullptr;
+  return is_whole ? wanted + 6 : 10 * wanted + 32;
+}
+
+std::vector<Found> FaissIndex::search(std::span<const float> query, std::size_t count, int width,
+                                      const Admission* admits, double share) const {
+  const faiss::IndexHNSW* graph = as_graph(*index_);
+  if (graph == nullptr) return search_by_faiss(query, count, width, admits, share);
+  const GraphView view = view_of(graph->hnsw);
+  const std::size_t wide = std::max(count, static_cast<std::size_t>(width));
+  std::vector<Found> found;
+  if (const float* vectors = this->vectors().data()) {
+    FlatScorer scorer(vectors, query);
+    found = GraphWalk<FlatScorer>(view, scorer, wide, admits).run();
+  } else {
+    CodeScorer scorer(*graph->storage, query);
+    found = GraphWalk<CodeScorer>(view, scorer, wide, admits).run();
+  }
+  if (found.size() > count) found.resize(count);
+  return found;
+}
+
+std::vector<Found> FaissIndex::search_by_faiss(std::span<const float> query, std::size_t count,
+                                               int width, const Admission* admits,
+                                               double share) const {
+  omp_set_num_threads(1);  // of this thread: callers divide queries among threads of their own
+  const double scarcity = admits == nullptr ? 1.0 : 1.0 / std::max(share, 1e-3);
+  std::optional<Selector> selector;
+  faiss::SearchParametersIVF in_lists;
+  const faiss::SearchParameters* parameters = nullptr;
+  std::size_t asked = count;
+  if (const faiss::IndexIVF* lists = as_plain_lists(*index_)) {
+    // The admitted ones that are nearest lie in more lists than the nearest of all do.
+    const double probes = std::ceil(width * std::min(4.0, std::sqrt(scarcity)));
+    in_lists.nprobe = std::min(lists->nlist, static_cast<std::size_t>(probes));
+    if (admits != nullptr) in_lists.sel = &selector.emplace(*admits);
+    parameters = &in_lists;
+  } else {
+    asked = static_cast<std::size_t>(std::ceil(static_cast<double>(count) * scarcity * 1.5));
+  }
+  asked = std::min(asked, num_vectors());
+  std::vector<float> scores(asked);
+  std::vector<faiss::Index::idx_t> places(asked, -1);
+  index_->search(1, query.data(), static_cast<faiss::Index::idx_t>(asked), scores.data(),
+                 places.data(), parameters);
+  std::vector<Found> found;
+  for (std::size_t i = 0; i < asked && found.size() < count; ++i) {
+    if (places[i] < 0) continue;
+    if (admits != nullptr && !selector && !(*admits)(static_cast<std::size_t>(places[i]))) continue;
+    found.push_back({static_cast<std::int32_t>(places[i]), scores[i]});
+  }
+  return found;
+}
+
+}  // namespace mmra::retrieval

@@ -1,0 +1,178 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <queue>
+#include <span>
+#include <vector>
+
+namespace mmra::retrieval {
+
+/// A vector of an index by its place there, and how similar it is as far as the index can tell.
+struct Found {
+  std::int32_t place;
+  float score;
+};
+
+/// The better one comes first; ties by place.
+[[nodiscard]] inline bool is_better(const Found& a, const Found& b) {
+  return a.score != b.score ? a.score > b.score : a.place < b.place;
+}
+
+/// Whether the vector at this place may be among the results.
+using Admission = std::function<bool(std::size_t place)>;
+
+/// A hierarchical navigable small-world graph (Malkov and Yashunin, arXiv:1603.09320) as FAISS lays
+/// it out. Not owned.
+struct GraphView {
+  std::span<const std::size_t> list_begins;  ///< of each place in `neighbours`, all levels together
+  std::span<const std::int32_t> neighbours;  ///< a list ends with its room, or with -1
+  std::span<const std::int32_t> level_ends;  ///< room of levels 0 … l in a place's list, from 0 on
+  std::int32_t entry = -1;
+  std::int32_t max_level = -1;
+
+  [[nodiscard]] std::span<const std::int32_t> neighbours_of(std::int32_t place, int level) const {
+    const std::size_t begin = list_begins[static_cast<std::size_t>(place)];
+    const auto from = static_cast<std::size_t>(level_ends[static_cast<std::size_t>(level)]);
+    const auto to = static_cast<std::size_t>(level_ends[static_cast<std::size_t>(level) + 1]);
+    return neighbours.subspan(begin + from, to - from);
+  }
+};
+
+/// Which places a walk has been to. Kept from walk to walk, since clearing it would cost more than
+/// a walk; one a thread.
+class VisitedMarks {
+ public:
+  /// Forgets all, and has room for so many places.
+  void begin(std::size_t num_places) {
+    if (marks_.size() < num_places || round_ == UINT16_MAX) {
+      marks_.assign(std::max(num_places, marks_.size()), 0);
+      round_ = 0;
+    }
+    ++round_;
+  }
+  /// Whether it is the first visit.
+  bool visit(std::int32_t place) {
+    std::uint16_t& mark = marks_[static_cast<std::size_t>(place)];
+    if (mark == round_) return false;
+    mark = round_;
+    return true;
+  }
+
+ private:
+  std::vector<std::uint16_t> marks_;
+  std::uint16_t round_ = 0;
+};
+
+/// One walk from the graph's entry to the `width` best places that are admitted (null: all are),
+/// best first: algorithms 2 and 5 of the paper. The walk passes through places that are not
+/// admitted, so that a filter costs time and not recall. Scorer: float score(place), and
+/// prefetch(place), which begins to bring what score() reads.
+template <typename Scorer>
+class GraphWalk {
+ public:
+  GraphWalk(const GraphView& graph, Scorer& scorer, std::size_t width, const Admission* admits)
+      : graph_(graph), scorer_(scorer), width_(width), admits_(admits) {}
+
+  std::vector<Found> run() {
+    if (graph_.entry < 0 || width_ == 0) return {};
+    Found at{graph_.entry, scorer_.score(graph_.entry)};
+    for (int level = graph_.max_level; level > 0; --level) at = climb(at, level);
+    return search_base(at);
+  }
+
+ private:
+  /// The best place that steps to better neighbours lead to.
+  Found climb(Found at, int level) {
+    for (bool moved = true; moved;) {
+      moved = false;
+      const auto list = graph_.neighbours_of(at.place, level);
+      for (const std::int32_t place : list) {
+        if (place < 0) break;
+        scorer_.prefetch(place);
+      }
+      for (const std::int32_t place : list) {
+        if (place < 0) break;
+        const float score = scorer_.score(place);
+        if (score > at.score) {
+          at = {place, score};
+          moved = true;
+        }
+      }
+    }
+    return at;
+  }
+
+  std::vector<Found> search_base(Found start) {
+    thread_local VisitedMarks visited;
+    visited.begin(graph_.list_begins.size());
+    visited.visit(start.place);
+    frontier_.push(start);
+    take(start);
+    std::vector<std::int32_t> fresh;
+    while (!frontier_.empty()) {
+      const Found at = frontier_.top();
+      if (is_full() && at.score < best_.top().score) break;
+      frontier_.pop();
+      fresh.clear();
+      for (const std::int32_t place : graph_.neighbours_of(at.place, 0)) {
+        if (place < 0) break;
+        if (!visited.visit(place)) continue;
+        scorer_.prefetch(place);
+        fresh.push_back(place);
+      }
+      for (const std::int32_t place : fresh) look_at(place);
+      prefetch_next_list();
+    }
+    return finish();
+  }
+
+  void look_at(std::int32_t place) {
+    const Found found{place, scorer_.score(place)};
+    if (is_full() && found.score <= best_.top().score) return;
+    frontier_.push(found);
+    take(found);
+  }
+
+  void take(const Found& found) {
+    if (admits_ != nullptr && !(*admits_)(static_cast<std::size_t>(found.place))) return;
+    best_.push(found);
+    if (best_.size() > width_) best_.pop();
+  }
+
+  [[nodiscard]] bool is_full() const { return best_.size() >= width_; }
+
+  void prefetch_next_list() const {
+    if (frontier_.empty()) return;
+    const auto list = graph_.neighbours_of(frontier_.top().place, 0);
+    constexpr std::size_t kPlacesOfCacheLine = 16;
+    for (std::size_t i = 0; i < list.size(); i += kPlacesOfCacheLine) {
+      __builtin_prefetch(list.data() + i);
+    }
+  }
+
+  std::vector<Found> finish() {
+    std::vector<Found> found;
+    for (; !best_.empty(); best_.pop()) found.push_back(best_.top());
+    std::reverse(found.begin(), found.end());
+    return found;
+  }
+
+  struct IsWorse {
+    bool operator()(const Found& a, const Found& b) const { return is_better(b, a); }
+  };
+  struct IsBetter {
+    bool operator()(const Found& a, const Found& b) const { return is_better(a, b); }
+  };
+
+  const GraphView& graph_;
+  Scorer& scorer_;
+  std::size_t width_;
+  const Admission* admits_;
+  std::priority_queue<Found, std::vector<Found>, IsWorse> frontier_;  ///< the best on top
+  std::priority_queue<Found, std::vector<Found>, IsBetter> best_;     ///< the worst on top
+};
+
+}  // namespace mmra::retrieval

@@ -1,0 +1,326 @@
+#include "mmra/retrieval/index/index_builder.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <numeric>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "mmra/core/error.h"
+#include "mmra/core/files.h"
+#include "mmra/retrieval/index/index_files.h"
+#include "mmra/retrieval/index/segment.h"
+#include "mmra/retrieval/index/segmented_index.h"
+#include "mmra/retrieval/matrix_product.h"
+#include "mmra/retrieval/similarity.h"
+
+namespace mmra::retrieval {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kSampledQueries = 200;
+constexpr std::size_t kRecallAt = 10;
+constexpr std::size_t kRowsPerProduct = 4096;
+// A tail is worth a segment from a tenth of the index on, and not before scanning it takes as long
+// as a search; a segment with so many dead places is worth making anew.
+constexpr double kTailShare = 0.1;
+constexpr std::size_t kLeastTail = 4096;
+constexpr double kDeadShare = 0.25;
+
+std::string new_segment_name() {
+  std::random_device device;
+  char name[48];
+  std::snprintf(name, sizeof name, "segment-%08x%08x.bin", device(), device());
+  return name;
+}
+
+void sort_by_time(const bank::BankTable& table, std::vector<std::uint32_t>& rows) {
+  std::vector<std::pair<std::int64_t, std::uint32_t>> keys;
+  keys.reserve(rows.size());
+  for (const std::uint32_t row : rows) keys.emplace_back(segment_time_of(table, row), row);
+  std::sort(keys.begin(), keys.end());
+  std::transform(keys.begin(), keys.end(), rows.begin(), [](const auto& key) { return key.second; });
+}
+
+std::vector<float> vectors_of(const bank::BankTable& table, std::span<const std::uint32_t> rows) {
+  const auto dim = static_cast<std::size_t>(table.retrieval_dim());
+  std::vector<float> vectors(rows.size() * dim);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::copy_n(table.retrieval_vectors().begin() + static_cast<std::ptrdiff_t>(rows[i] * dim), dim,
+                vectors.begin() + static_cast<std::ptrdiff_t>(i * dim));
+  }
+  return vectors;
+}
+
+/// Some of the vectors as queries, and how similar the tenth-nearest other one of each is.
+class RecallSample {
+ public:
+  RecallSample(std::span<const float> vectors, std::size_t dim) : vectors_(vectors), dim_(dim) {
+    const std::size_t num_vectors = vectors.size() / dim;
+    if (num_vectors <= kRecallAt) return;
+    const std::size_t size = std::min(kSampledQueries, num_vectors);
+    for (std::size_t i = 0; i < size; ++i) places_.push_back(i * num_vectors / size);
+    find_thresholds(num_vectors);
+  }
+
+  /// The share of the ten nearest others that a search of this width finds.
+  [[nodiscard]] float recall_of(const FaissIndex& index, int width) const {
+    if (places_.empty()) return 1.0F;
+    std::size_t num_found = 0;
+    for (std::size_t q = 0; q < places_.size(); ++q) {
+      std::size_t found_here = 0;
+      const auto found = index.search(vector(places_[q]), index.places_for(kRecallAt + 1), width,
+                                      nullptr, 1.0);
+      for (const Found& each : found) {
+        const auto place = static_cast<std::size_t>(each.place);
+        if (place != places_[q] && similarity(q, place) >= thresholds_[q]) ++found_here;
+      }
+      num_found += std::min(found_here, kRecallAt);
+    }
+    return static_cast<float>(num_found) / static_cast<float>(places_.size() * kRecallAt);
+  }
+
+ private:
+  [[nodiscard]] std::span<const float> vector(std::size_t place) const {
+    return vectors_.subspan(place * dim_, dim_);
+  }
+  [[nodiscard]] float similarity(std::size_t query, std::size_t place) const {
+    return canonical_similarity(vector(places_[query]), vector(place));
+  }
+
+  void find_thresholds(std::size_t num_vectors) {
+    std::vector<float> queries;
+    for (const std::size_t place : places_) {
+      queries.insert(queries.end(), vector(place).begin(), vector(place).end());
+    }
+    std::vector<std::vector<float>> best(places_.size());
+    std::vector<float> scores;
+    for (std::size_t first = 0; first < num_vectors; first += kRowsPerProduct) {
+      const std::size_t count = std::min(kRowsPerProduct, num_vectors - first);
+      scores.resize(places_.size() * count);
+      multiply_by_transposed({queries.data(), places_.size(), dim_},
+                             {vectors_.data() + first * dim_, count, dim_}, scores.data());
+      for (std::size_t q = 0; q < places_.size(); ++q) {
+        for (std::size_t i = 0; i < count; ++i) {
+          if (first + i != places_[q]) keep_best(best[q], scores[q * count + i]);
+        }
+      }
+    }
+    // Whatever is as similar but for rounding is as good.
+    constexpr float kRounding = 1e-5F;
+    for (const auto& heap : best) thresholds_.push_back(heap.front() - kRounding);
+  }
+
+  static void keep_best(std::vector<float>& heap, float score) {
+    if (heap.size() == kRecallAt) {
+      if (score <= heap.front()) return;
+      std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+      heap.pop_back();
+    }
+    heap.push_back(score);
+    std::push_heap(heap.begin(), heap.end(), std::greater<>());
+  }
+
+  std::span<const float> vectors_;
+  std::size_t dim_;
+  std::vector<std::size_t> places_;
+  std::vector<float> thresholds_;
+};
+
+/// The narrowest search that finds enough.
+void choose_width(FaissIndex& index, const RecallSample& sample, SegmentHead& head) {
+  for (const int width : index.widths()) {
+    index.set_width(width);
+    head.width = width;
+    head.sample_recall = sample.recall_of(index, width);
+    if (head.sample_recall >= kWantedRecall) return;
+  }
+}
+
+class Builder {
+ public:
+  Builder(const fs::path& bank, const bank::BankTable& table, const IndexOptions& options,
+          ProgressSink& progress)
+      : bank_(bank), table_(table), options_(options), progress_(progress) {}
+
+  /// Makes segments of these rows, and keeps those of `list`.
+  void make(std::vector<std::uint32_t> rows, SegmentList& list) {
+    sort_by_time(table_, rows);
+    const std::size_t num_segments =
+        (rows.size() + options_.rows_per_segment - 1) / options_.rows_per_segment;
+    make_directories(index_directory(bank_));
+    progress_.begin("indexing", static_cast<std::int64_t>(rows.size()));
+    for (std::size_t i = 0; i < num_segments; ++i) {
+      const std::size_t begin = i * rows.size() / num_segments;
+      const std::size_t end = (i + 1) * rows.size() / num_segments;
+      list.files.push_back(make_segment(list.spec, std::span(rows).subspan(begin, end - begin)));
+    }
+    progress_.end();
+  }
+
+  [[nodiscard]] const IndexReport& report() const { return report_; }
+
+ private:
+  std::string make_segment(const std::string& spec, std::span<const std::uint32_t> rows) {
+    const std::vector<float> vectors = vectors_of(table_, rows);
+    const auto dim = static_cast<std::size_t>(table_.retrieval_dim());
+    IndexBuild how{spec, options_.num_threads, options_.stop, {}};
+    how.added = [&](std::size_t count) { progress_.advance(static_cast<std::int64_t>(count)); };
+    FaissIndex index = FaissIndex::build(how, vectors, dim);
+    SegmentHead head;
+    head.generation = table_.generation();
+    head.commit_id = table_.commit_id();
+    head.dim = static_cast<std::uint32_t>(dim);
+    choose_width(index, RecallSample(vectors, dim), head);
+    std::string name = new_segment_name();
+    write_segment(index_directory(bank_) / name, table_, rows, index, head);
+    ++report_.num_made;
+    report_.least_recall = std::min(report_.least_recall, head.sample_recall);
+    return name;
+  }
+
+  const fs::path& bank_;
+  const bank::BankTable& table_;
+  const IndexOptions& options_;
+  ProgressSink& progress_;
+  IndexReport report_;
+};
+
+bool means_exact(const std::string& spec) { return spec.empty() || spec == "Flat"; }
+
+void check_rows_per_segment(const IndexOptions& options) {
+  if (options.rows_per_segment > 0 && options.rows_per_segment <= INT32_MAX) return;
+  throw Error(ErrorKind::kInvalidInput, "a segment has 1 to 2147483647 rows");
+}
+
+std::int64_t bytes_of(const fs::path& bank, const SegmentList& list) {
+  std::int64_t bytes = 0;
+  for (const std::string& file : list.files) {
+    std::error_code code;
+    const auto size = fs::file_size(index_directory(bank) / file, code);
+    if (!code) bytes += static_cast<std::int64_t>(size);
+  }
+  return bytes;
+}
+
+/// What of an index stays, and which rows are to be put into new segments.
+struct Plan {
+  SegmentList kept;
+  std::size_t num_kept = 0;
+  std::vector<std::uint32_t> rows;
+};
+
+std::size_t num_dead(const PlacedSegment& placed) {
+  return placed.segment->num_places() - placed.num_alive;
+}
+
+void dissolve(const PlacedSegment& placed, std::vector<std::uint32_t>& rows) {
+  for (const std::int32_t row : placed.rows) {
+    if (row != PlacedSegment::kDead) rows.push_back(static_cast<std::uint32_t>(row));
+  }
+}
+
+/// Segments grow geometrically, so that a row is put into a new one a logarithmic number of times.
+Plan plan_update(const SegmentedIndex& index, const IndexOptions& options) {
+  Plan plan;
+  plan.kept.spec = index.spec();
+  plan.rows = index.tail();
+  std::vector<const PlacedSegment*> sound;
+  for (const PlacedSegment& placed : index.segments()) {
+    const auto places = static_cast<double>(placed.segment->num_places());
+    if (static_cast<double>(num_dead(placed)) >= kDeadShare * places) {
+      dissolve(placed, plan.rows);
+    } else {
+      sound.push_back(&placed);
+    }
+  }
+  std::sort(sound.begin(), sound.end(), [](const auto* a, const auto* b) {
+    return a->num_alive < b->num_alive;
+  });
+  std::size_t num_joined = 0;
+  while (num_joined < sound.size() && !plan.rows.empty() &&
+         sound[num_joined]->num_alive < 2 * plan.rows.size() &&
+         sound[num_joined]->num_alive < options.rows_per_segment / 2) {
+    dissolve(*sound[num_joined++], plan.rows);
+  }
+  for (const PlacedSegment& placed : index.segments()) {
+    const auto from = sound.begin() + static_cast<std::ptrdiff_t>(num_joined);
+    if (std::find(from, sound.end(), &placed) == sound.end()) continue;
+    plan.kept.files.push_back(placed.file);
+    plan.num_kept += placed.num_alive;
+  }
+  return plan;
+}
+
+bool is_worth_it(const SegmentedIndex& index) {
+  const auto num_in_tail = static_cast<double>(index.tail().size());
+  std::size_t num_alive = 0;
+  for (const PlacedSegment& placed : index.segments()) {
+    num_alive += placed.num_alive;
+    if (static_cast<double>(num_dead(placed)) >=
+        kDeadShare * static_cast<double>(placed.segment->num_places())) {
+      return true;
+    }
+  }
+  return index.tail().size() >= kLeastTail &&
+         num_in_tail >= kTailShare * static_cast<double>(num_alive);
+}
+
+}  // namespace
+
+IndexReport build_index(const fs::path& bank, const bank::BankTable& table, const std::string& spec,
+                        const IndexOptions& options, ProgressSink& progress) {
+  check_rows_per_segment(options);
+  if (means_exact(spec)) {
+    write_index_spec(bank, std::nullopt);
+    std::error_code code;
+    fs::remove_all(index_directory(bank), code);
+    if (code) throw system_error("remove", index_directory(bank).string(), code.value());
+    return {.num_in_tail = table.num_rows()};
+  }
+  FaissIndex::check_spec(spec, static_cast<std::size_t>(table.retrieval_dim()));
+  std::vector<std::uint32_t> rows(table.num_rows());
+  std::iota(rows.begin(), rows.end(), 0U);
+  SegmentList list{spec, {}};
+  Builder builder(bank, table, options, progress);
+  if (!rows.empty()) builder.make(std::move(rows), list);
+  // A killed program leaves the old list, whose spec is the old setting's, or the new one; a setting
+  // that differs from its list's is put right by the next update.
+  write_segment_list(bank, list);
+  write_index_spec(bank, spec);
+  remove_other_segments(bank, list);
+  IndexReport report = builder.report();
+  report.num_segments = list.files.size();
+  report.num_indexed = table.num_rows();
+  report.bytes = bytes_of(bank, list);
+  return report;
+}
+
+IndexReport update_index(const fs::path& bank, const std::shared_ptr<const bank::BankTable>& table,
+                         bool all, const IndexOptions& options, ProgressSink& progress) {
+  check_rows_per_segment(options);
+  const auto index = SegmentedIndex::open(bank, table, options.num_threads);
+  if (index == nullptr) return {.num_in_tail = table->num_rows()};
+  SegmentList list{index->spec(), {}};
+  for (const PlacedSegment& placed : index->segments()) list.files.push_back(placed.file);
+  IndexReport report;
+  report.num_in_tail = index->tail().size();
+  if (all ? !index->tail().empty() || is_worth_it(*index) || !index->faults().empty()
+          : is_worth_it(*index)) {
+    Plan plan = plan_update(*index, options);
+    list = plan.kept;
+    Builder builder(bank, *table, options, progress);
+    if (!plan.rows.empty()) builder.make(std::move(plan.rows), list);
+    report = builder.report();
+    write_segment_list(bank, list);
+  }
+  remove_other_segments(bank, list);
+  report.num_segments = list.files.size();
+  report.num_indexed = table->num_rows() - report.num_in_tail;
+  report.bytes = bytes_of(bank, list);
+  return report;
+}
+
+}  // namespace mmra::retrieval

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <stop_token>
+#include <string>
+
+#include "mmra/bank/memory_bank.h"
+#include "mmra/core/progress.h"
+
+namespace mmra::retrieval {
+
+struct IndexOptions {
+  /// A segment has no more rows than that; filters by time are the faster the smaller segments are,
+  /// queries without one the faster the fewer there are.
+  std::size_t rows_per_segment = std::size_t{1} << 20;
+  int num_threads = 1;
+  std::stop_token stop = {};
+};
+
+struct IndexReport {
+  std::size_t num_segments = 0;   ///< of the index now
+  std::size_t num_made = 0;       ///< of these, by this call
+  std::size_t num_indexed = 0;    ///< rows in segments
+  std::size_t num_in_tail = 0;    ///< rows that are searched exactly
+  float least_recall = 1.0F;      ///< at 10, of a sample, of the segments made by this call
+  std::int64_t bytes = 0;         ///< of all segments' files
+};
+
+/// The parts of an index, in the order of time: recall is at least this on the sample of each
+/// segment's own vectors on which its width is chosen, where the kind can reach it.
+inline constexpr float kWantedRecall = 0.975F;
+
+/// Makes the bank's index of this kind, all of it anew, and the setting; "Flat" (exact search) and
+/// an empty spec remove both. The caller has the bank open for writing; `table` is of it. Killed at
+/// any moment, the bank has the old index or the new one. Throws Error{kInvalidInput} where FAISS
+/// cannot make it (nothing has changed then), {kIo}; Interrupted (the old index is still there).
+IndexReport build_index(const std::filesystem::path& bank, const bank::BankTable& table,
+                        const std::string& spec, const IndexOptions& options,
+                        ProgressSink& progress);
+
+/// Brings the bank's index up to date, where it has one: rows of the tail come into a new segment,
+/// small segments are joined, and those of which a quarter is dead, or that cannot be read, are
+/// made anew. `all`: however little there is to do; else only where it is worth it.
+IndexReport update_index(const std::filesystem::path& bank,
+                         const std::shared_ptr<const bank::BankTable>& table, bool all,
+                         const IndexOptions& options, ProgressSink& progress);
+
+}  // namespace mmra::retrieval

@@ -1,0 +1,307 @@
+#include "mmra/retrieval/index/segmented_index.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "mmra/core/error.h"
+#include "mmra/core/threads.h"
+#include "mmra/retrieval/index/index_files.h"
+#include "mmra/retrieval/similarity.h"
+
+namespace mmra::retrieval {
+namespace {
+
+namespace fs = std::filesystem;
+
+// So many places of a segment are asked how many of them are admitted, about.
+constexpr std::size_t kSampledPlaces = 128;
+// Looking whether a place is admitted costs about half of what comparing its vector does.
+constexpr double kCostOfAdmission = 0.5;
+constexpr std::size_t kRowsPerTask = 16'384;
+constexpr std::size_t kQueriesPerTask = 8;
+
+struct Candidate {
+  std::int32_t row;
+  float score;
+};
+
+bool better(const Candidate& a, const Candidate& b) {
+  return a.score != b.score ? a.score > b.score : a.row < b.row;
+}
+
+/// Of a segment that was made from another commit: which rows its places are now.
+void place_by_id(const bank::BankTable& table, int num_threads, PlacedSegment& placed) {
+  const Segment& segment = *placed.segment;
+  parallel_for(placed.rows.size(), kRowsPerTask, num_threads,
+               [&](std::size_t begin, std::size_t end) {
+                 for (std::size_t place = begin; place < end; ++place) {
+                   const auto row = table.row_of(segment.id(place));
+                   const bool is_same =
+                       row && segment_time_of(table, *row) == segment.posted_at()[place] &&
+                       vector_hash_of(table, *row) == segment.vector_hashes()[place];
+                   if (is_same) placed.rows[place] = static_cast<std::int32_t>(*row);
+                 }
+               });
+}
+
+void place(const bank::BankTable& table, int num_threads, PlacedSegment& placed) {
+  const Segment& segment = *placed.segment;
+  placed.rows.assign(segment.num_places(), PlacedSegment::kDead);
+  const bool is_of_this_commit = segment.head().generation == table.generation() &&
+                                 segment.head().commit_id == table.commit_id();
+  if (!is_of_this_commit) {
+    place_by_id(table, num_threads, placed);
+    return;
+  }
+  for (std::size_t i = 0; i < segment.num_places(); ++i) {
+    const std::uint32_t row = segment.rows()[i];
+    if (row < table.num_rows()) placed.rows[i] = static_cast<std::int32_t>(row);
+  }
+}
+
+std::shared_ptr<const Segment> segment_of(const fs::path& bank, const std::string& file,
+                                          const SegmentedIndex* previous) {
+  if (previous != nullptr) {
+    for (const PlacedSegment& placed : previous->segments()) {
+      if (placed.file == file) return placed.segment;
+    }
+  }
+  return Segment::open(index_directory(bank) / file);
+}
+
+/// One query through all segments and the tail.
+class QuerySearch {
+ public:
+  QuerySearch(const bank::BankTable& table, std::span<const float> vector,
+              const QueryIdentity& identity, int k, const RetrievalPolicy& policy)
+      : table_(table),
+        vector_(vector),
+        identity_(identity),
+        k_(static_cast<std::size_t>(k)),
+        policy_(policy) {}
+
+  void look_through(const PlacedSegment& placed) {
+    const Segment& segment = *placed.segment;
+    // Places are in the order of time: what was posted too late is a matter of one comparison.
+    const auto times = segment.posted_at();
+    std::size_t end = times.size();
+    if (identity_.as_of) {
+      end = static_cast<std::size_t>(
+          std::lower_bound(times.begin(), times.end(), identity_.as_of->ms) - times.begin());
+    }
+    const double expected = expect_admitted(placed, end);
+    if (end == 0) return;
+    const double share = expected / static_cast<double>(times.size());
+    if (scan_is_cheaper(segment, end, expected, share)) {
+      scan(placed, end);
+    } else {
+      search(placed, end, expected, share);
+    }
+  }
+
+  void look_through(std::span<const std::uint32_t> rows) {
+    std::vector<Candidate> best;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (admits_row(static_cast<std::int32_t>(rows[i]))) {
+        keep(best, {static_cast<std::int32_t>(rows[i]), similarity_to(row_vector(rows[i]))});
+      }
+    }
+    candidates_.insert(candidates_.end(), best.begin(), best.end());
+  }
+
+  /// The k best by the similarity that search_exact reports.
+  std::span<const Candidate> finish() {
+    for (Candidate& candidate : candidates_) {
+      candidate.score = canonical_similarity(
+          vector_, {row_vector(static_cast<std::size_t>(candidate.row)), vector_.size()});
+    }
+    const std::size_t count = std::min(k_, candidates_.size());
+    std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(count),
+                      candidates_.end(), better);
+    return std::span(candidates_).first(count);
+  }
+
+ private:
+  [[nodiscard]] bool admits_row(std::int32_t row) const {
+    return row != PlacedSegment::kDead &&
+           admits(policy_, identity_, table_, static_cast<std::size_t>(row));
+  }
+  [[nodiscard]] const float* row_vector(std::size_t row) const {
+    return table_.retrieval_vectors().data() + row * vector_.size();
+  }
+  [[nodiscard]] float similarity_to(const float* vector) const {
+    return quick_similarity(vector_.data(), vector, vector_.size());
+  }
+
+  /// How many of the places before `end` are admitted, by a sample of them.
+  [[nodiscard]] double expect_admitted(const PlacedSegment& placed, std::size_t end) const {
+    const std::size_t size = std::min(end, kSampledPlaces);
+    std::size_t num_admitted = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+      num_admitted += admits_row(placed.rows[i * end / size]) ? 1 : 0;
+    }
+    // One more than were seen: none of the sample does not mean none at all.
+    return size == end ? static_cast<double>(num_admitted)
+                       : static_cast<double>(end) * static_cast<double>(num_admitted + 1) /
+                             static_cast<double>(size + 1);
+  }
+
+  /// An index looks at so many places for each that is admitted; a scan asks all of them, and
+  /// compares those that are.
+  [[nodiscard]] bool scan_is_cheaper(const Segment& segment, std::size_t end, double expected,
+                                     double share) const {
+    if (expected <= static_cast<double>(2 * k_)) return true;
+    const double scan = static_cast<double>(end) * kCostOfAdmission + expected;
+    return scan < segment.index().num_looked_at(segment.head().width) / share;
+  }
+
+  void scan(const PlacedSegment& placed, std::size_t end) {
+    const std::span<const float> vectors = placed.segment->index().vectors();
+    std::vector<Candidate> best;
+    for (std::size_t place = 0; place < end; ++place) {
+      const std::int32_t row = placed.rows[place];
+      if (!admits_row(row)) continue;
+      const float* vector = vectors.empty() ? row_vector(static_cast<std::size_t>(row))
+                                            : vectors.data() + place * vector_.size();
+      keep(best, {row, similarity_to(vector)});
+    }
+    candidates_.insert(candidates_.end(), best.begin(), best.end());
+  }
+
+  void search(const PlacedSegment& placed, std::size_t end, double expected, double share) {
+    const Segment& segment = *placed.segment;
+    const Admission admission = [&](std::size_t place) {
+      return place < end && admits_row(placed.rows[place]);
+    };
+    const std::size_t wanted = segment.index().places_for(static_cast<int>(k_));
+    const std::vector<Found> found =
+        segment.index().search(vector_, wanted, segment.head().width, &admission, share);
+    // A graph may have parts that no walk comes to, lists that are not probed may have them all.
+    if (found.size() < std::min(k_, static_cast<std::size_t>(expected / 2))) {
+      scan(placed, end);
+      return;
+    }
+    for (const Found& each : found) {
+      candidates_.push_back({placed.rows[static_cast<std::size_t>(each.place)], each.score});
+    }
+  }
+
+  /// `best` is a heap of the k best and a few, the worst on top: float32 in this order of summation
+  /// may rank near ties otherwise than finish() does.
+  void keep(std::vector<Candidate>& best, Candidate candidate) const {
+    constexpr std::size_t kSpare = 6;
+    if (best.size() < k_ + kSpare) {
+      best.push_back(candidate);
+      std::push_heap(best.begin(), best.end(), better);
+    } else if (better(candidate, best.front())) {
+      std::pop_heap(best.begin(), best.end(), better);
+      best.back() = candidate;
+      std::push_heap(best.begin(), best.end(), better);
+    }
+  }
+
+  const bank::BankTable& table_;
+  std::span<const float> vector_;
+  const QueryIdentity& identity_;
+  std::size_t k_;
+  const RetrievalPolicy& policy_;
+  std::vector<Candidate> candidates_;
+};
+
+bool is_zero(std::span<const float> vector) {
+  return std::all_of(vector.begin(), vector.end(), [](float value) { return value == 0.0F; });
+}
+
+}  // namespace
+
+std::shared_ptr<const SegmentedIndex> SegmentedIndex::open(
+    const fs::path& bank, std::shared_ptr<const bank::BankTable> table, int num_threads,
+    const SegmentedIndex* previous) {
+  const auto spec = read_index_spec(bank);
+  if (!spec) return nullptr;
+  std::shared_ptr<SegmentedIndex> index(new SegmentedIndex());
+  index->spec_ = *spec;
+  std::vector<bool> is_placed(table->num_rows(), false);
+  SegmentList list;
+  try {
+    list = read_segment_list(bank).value_or(SegmentList{*spec, {}});
+  } catch (const Error& error) {
+    index->faults_.emplace_back(error.what());
+  }
+  for (const std::string& file : list.files) {
+    try {
+      PlacedSegment placed;
+      placed.file = file;
+      placed.segment = segment_of(bank, file, previous);
+      if (placed.segment->head().dim != static_cast<std::uint32_t>(table->retrieval_dim())) {
+        throw Error(ErrorKind::kCorruptData, (index_directory(bank) / file).string() +
+                                                 " is of vectors of another dimension; make it "
+                                                 "anew with `mmra bank reindex`");
+      }
+      place(*table, num_threads, placed);
+      for (std::int32_t& row : placed.rows) {
+        if (row == PlacedSegment::kDead) continue;
+        if (is_placed[static_cast<std::size_t>(row)]) {
+          row = PlacedSegment::kDead;  // an earlier segment has it
+        } else {
+          is_placed[static_cast<std::size_t>(row)] = true;
+          ++placed.num_alive;
+        }
+      }
+      index->segments_.push_back(std::move(placed));
+    } catch (const Error& error) {
+      index->faults_.emplace_back(error.what());
+    }
+  }
+  for (std::size_t row = 0; row < is_placed.size(); ++row) {
+    if (!is_placed[row]) index->tail_.push_back(static_cast<std::uint32_t>(row));
+  }
+  index->table_ = std::move(table);
+  return index;
+}
+
+bool SegmentedIndex::is_of(const bank::BankTable& table) const {
+  return table.generation() == table_->generation() && table.commit_id() == table_->commit_id() &&
+         table.num_rows() == table_->num_rows();
+}
+
+RetrievalResult SegmentedIndex::search(const bank::BankTable& table,
+                                       std::span<const float> query_vectors,
+                                       std::span<const QueryIdentity> queries, int k,
+                                       const RetrievalPolicy& policy, int num_threads,
+                                       const std::stop_token& stop) const {
+  const auto dim = static_cast<std::size_t>(table.retrieval_dim());
+  if (query_vectors.size() != queries.size() * dim) {
+    throw Error(ErrorKind::kInvalidInput,
+                std::to_string(queries.size()) + " queries of dim " + std::to_string(dim) +
+                    " were given as " + std::to_string(query_vectors.size()) + " floats");
+  }
+  if (k < 1) {
+    throw Error(ErrorKind::kInvalidInput, "k must be at least 1, not " + std::to_string(k));
+  }
+  if (!is_of(table)) throw Error(ErrorKind::kInternal, "an index of another table");
+  RetrievalResult result;
+  result.k = k;
+  result.rows.assign(queries.size() * static_cast<std::size_t>(k), RetrievalResult::kNoInstance);
+  result.similarities.assign(result.rows.size(), 0.0F);
+  const auto search_one = [&](std::size_t q) {
+    const std::span<const float> vector = query_vectors.subspan(q * dim, dim);
+    if (is_zero(vector)) return;  // a query of which nothing is known is similar to nothing
+    QuerySearch one(table, vector, queries[q], k, policy);
+    for (const PlacedSegment& placed : segments_) one.look_through(placed);
+    one.look_through(tail_);
+    std::size_t at = q * static_cast<std::size_t>(k);
+    for (const Candidate& candidate : one.finish()) {
+      result.rows[at] = candidate.row;
+      result.similarities[at++] = candidate.score;
+    }
+  };
+  parallel_for(queries.size(), kQueriesPerTask, num_threads,
+               [&](std::size_t begin, std::size_t end) {
+                 if (stop.stop_requested()) throw Interrupted();
+                 for (std::size_t q = begin; q < end; ++q) search_one(q);
+               });
+  return result;
+}
+
+}  // namespace mmra::retrieval

@@ -1,0 +1,195 @@
+#include "mmra/retrieval/index/faiss_index.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "expect_error.h"
+#include "mmra/core/error.h"
+#include "mmra/retrieval/similarity.h"
+#include "retrieval/index/clustered_table.h"
+
+namespace mmra::retrieval {
+namespace {
+
+using mmra::testing::expect_error;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr std::size_t kDim = 32;
+
+std::vector<float> clustered_vectors(std::size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<float> vectors;
+  for (const auto& row : testing::clustered_rows(count, kDim, random)) {
+    vectors.insert(vectors.end(), row.vector.begin(), row.vector.end());
+  }
+  return vectors;
+}
+
+FaissIndex made(const std::string& spec, std::span<const float> vectors) {
+  return FaissIndex::build({spec, 2, {}, {}}, vectors, kDim);
+}
+
+/// The places of the k best admitted vectors, by looking at all.
+std::vector<std::size_t> exact(std::span<const float> vectors, std::span<const float> query,
+                               std::size_t k, const Admission& admits) {
+  std::vector<Found> all;
+  for (std::size_t place = 0; place < vectors.size() / kDim; ++place) {
+    if (!admits(place)) continue;
+    all.push_back({static_cast<std::int32_t>(place),
+                   canonical_similarity(query, vectors.subspan(place * kDim, kDim))});
+  }
+  std::sort(all.begin(), all.end(), is_better);
+  std::vector<std::size_t> best;
+  for (std::size_t i = 0; i < std::min(k, all.size()); ++i) {
+    best.push_back(static_cast<std::size_t>(all[i].place));
+  }
+  return best;
+}
+
+/// The share of the ten best that are among what is found; nothing refused ever is.
+double recall_of(const FaissIndex& index, std::span<const float> vectors, int width,
+                 const Admission& admits, double share) {
+  constexpr std::size_t kTop = 10;
+  constexpr std::size_t kQueries = 60;
+  std::size_t num_found = 0;
+  std::size_t num_wanted = 0;
+  for (std::size_t q = 0; q < kQueries; ++q) {
+    const auto query = vectors.subspan(q * 7 % (vectors.size() / kDim) * kDim, kDim);
+    const auto found = index.search(query, index.places_for(kTop), width, &admits, share);
+    std::set<std::size_t> places;
+    for (const Found& each : found) {
+      EXPECT_TRUE(admits(static_cast<std::size_t>(each.place)));
+      places.insert(static_cast<std::size_t>(each.place));
+    }
+    EXPECT_EQ(places.size(), found.size()) << "a place was found twice";
+    for (const std::size_t place : exact(vectors, query, kTop, admits)) {
+      num_found += places.count(place);
+      ++num_wanted;
+    }
+  }
+  return static_cast<double>(num_found) / static_cast<double>(num_wanted);
+}
+
+bool everyone(std::size_t /*place*/) { return true; }
+
+class EveryKind : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(EveryKind, FindsMostOfTheNearestAtItsLargestWidth) {
+  const auto vectors = clustered_vectors(3000, 1);
+  FaissIndex index = made(GetParam(), vectors);
+  EXPECT_EQ(index.num_vectors(), 3000U);
+  EXPECT_EQ(index.dim(), kDim);
+  index.set_width(index.widths().back());
+  EXPECT_GE(recall_of(index, vectors, index.widths().back(), everyone, 1.0), 0.93);
+}
+
+TEST_P(EveryKind, FindsWhatAFilterAdmitsAndNothingElse) {
+  const auto vectors = clustered_vectors(3000, 2);
+  FaissIndex index = made(GetParam(), vectors);
+  index.set_width(index.widths().back());
+  for (const std::size_t one_in : {2U, 10U}) {
+    const Admission admits = [&](std::size_t place) { return place % one_in == 0; };
+    EXPECT_GE(recall_of(index, vectors, index.widths().back(), admits,
+                        1.0 / static_cast<double>(one_in)),
+              0.9)
+        << one_in;
+  }
+}
+
+TEST_P(EveryKind, AnswersTheSameWhenReadAgain) {
+  const auto vectors = clustered_vectors(2000, 3);
+  const FaissIndex index = made(GetParam(), vectors);
+  std::vector<std::byte> bytes;
+  index.write([&](const void* data, std::size_t size) {
+    const auto* from = static_cast<const std::byte*>(data);
+    bytes.insert(bytes.end(), from, from + size);
+  });
+  const FaissIndex again = FaissIndex::read(bytes);
+  const int width = index.widths()[index.widths().size() / 2];
+  for (std::size_t q = 0; q < 20; ++q) {
+    const auto query = std::span(vectors).subspan(q * kDim, kDim);
+    const auto before = index.search(query, 10, width, nullptr, 1.0);
+    const auto after = again.search(query, 10, width, nullptr, 1.0);
+    ASSERT_EQ(before.size(), after.size());
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      EXPECT_EQ(before[i].place, after[i].place);
+      EXPECT_EQ(before[i].score, after[i].score);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Factory, EveryKind,
+                         ::testing::Values("HNSW16", "HNSW16_SQ8", "IVF32,Flat", "IVF32,SQ8",
+                                           "IVF32,PQ16", "SQ8", "SQfp16", "IVF32,SQ8,RFlat",
+                                           "OPQ16_32,IVF32,PQ16", "PCA24,IVF32,Flat"));
+
+TEST(FaissIndex, AWiderWalkFindsMore) {
+  const auto vectors = clustered_vectors(6000, 4);
+  const FaissIndex index = made("HNSW4", vectors);
+  const double narrow = recall_of(index, vectors, 16, everyone, 1.0);
+  const double wide = recall_of(index, vectors, 256, everyone, 1.0);
+  EXPECT_LT(narrow, 0.99) << "too easy to say anything";
+  EXPECT_GT(wide, narrow);
+}
+
+TEST(FaissIndex, MoreListsFindMore) {
+  const auto vectors = clustered_vectors(3000, 5);
+  const FaissIndex index = made("IVF64,Flat", vectors);
+  const double narrow = recall_of(index, vectors, 1, everyone, 1.0);
+  EXPECT_LT(narrow, 0.95);
+  EXPECT_EQ(recall_of(index, vectors, 64, everyone, 1.0), 1.0);
+  EXPECT_EQ(index.widths().front(), 1);
+  EXPECT_EQ(index.widths().back(), 64);
+}
+
+TEST(FaissIndex, OfNobodyAdmittedNobodyIsFound) {
+  const auto vectors = clustered_vectors(500, 6);
+  const Admission nobody = [](std::size_t) { return false; };
+  for (const char* spec : {"HNSW8", "IVF8,Flat", "SQ8"}) {
+    EXPECT_THAT(made(spec, vectors).search(std::span(vectors).first(kDim), 10, 8, &nobody, 0.01),
+                IsEmpty())
+        << spec;
+  }
+}
+
+TEST(FaissIndex, OneVectorIsAnIndexToo) {
+  const auto vectors = clustered_vectors(1, 7);
+  const FaissIndex index = made("HNSW32", vectors);
+  EXPECT_THAT(index.search(vectors, 10, 16, nullptr, 1.0), SizeIs(1));
+}
+
+TEST(FaissIndex, SaysWhatFaissDoesNotMake) {
+  const auto vectors = clustered_vectors(100, 8);
+  for (const char* spec : {"HNWS32", "", "IVF", "PQ7", "IVF4,PQ5"}) {
+    expect_error(ErrorKind::kInvalidInput, "FAISS makes no index",
+                 [&] { static_cast<void>(made(spec, vectors)); });
+  }
+  expect_error(ErrorKind::kInvalidInput, "of 100 vectors",
+               [&] { static_cast<void>(made("IVF1024,Flat", vectors)); });
+}
+
+TEST(FaissIndex, StopsWhenAsked) {
+  const auto vectors = clustered_vectors(40'000, 9);
+  std::stop_source stop;
+  const IndexBuild how{"HNSW16", 2, stop.get_token(), [&](std::size_t) { stop.request_stop(); }};
+  EXPECT_THROW(static_cast<void>(FaissIndex::build(how, vectors, kDim)), Interrupted);
+  EXPECT_THROW(static_cast<void>(FaissIndex::build({"IVF256,Flat", 2, stop.get_token(), {}},
+                                                   vectors, kDim)),
+               Interrupted);
+}
+
+TEST(FaissIndex, OtherBytesAreDamage) {
+  const std::vector<std::byte> bytes(100, std::byte{7});
+  expect_error(ErrorKind::kCorruptData, "not an index",
+               [&] { static_cast<void>(FaissIndex::read(bytes)); });
+  expect_error(ErrorKind::kCorruptData, "not an index",
+               [&] { static_cast<void>(FaissIndex::read({})); });
+}
+
+}  // namespace
+}  // namespace mmra::retrieval

@@ -1,0 +1,402 @@
+#include "mmra/retrieval/index/segmented_index.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "expect_error.h"
+#include "mmra/bank/label_table.h"
+#include "mmra/core/error.h"
+#include "mmra/core/files.h"
+#include "mmra/retrieval/index/index_builder.h"
+#include "mmra/retrieval/index/index_files.h"
+#include "retrieval/index/clustered_table.h"
+#include "test_files.h"
+
+namespace mmra::retrieval {
+namespace {
+
+namespace fs = std::filesystem;
+using mmra::testing::expect_error;
+using testing::ClusteredRow;
+using testing::table_of;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr int kDim = 16;
+constexpr int kTop = 10;
+
+class Segments : public ::testing::Test {
+ protected:
+  void SetUp() override { rows_ = testing::clustered_rows(3000, kDim, random_); }
+
+  IndexReport build(const std::string& spec, std::size_t rows_per_segment = 1 << 20) {
+    IndexOptions options;
+    options.rows_per_segment = rows_per_segment;
+    options.num_threads = 2;
+    SilentProgress silent;
+    return build_index(directory_.path(), *table(), spec, options, silent);
+  }
+  IndexReport update(bool all, std::size_t rows_per_segment = 1 << 20) {
+    IndexOptions options;
+    options.rows_per_segment = rows_per_segment;
+    options.num_threads = 2;
+    SilentProgress silent;
+    return update_index(directory_.path(), table(), all, options, silent);
+  }
+  /// A commit later.
+  void change() { ++generation_; }
+  [[nodiscard]] std::shared_ptr<const bank::BankTable> table() const {
+    return table_of(rows_, generation_);
+  }
+  [[nodiscard]] std::shared_ptr<const SegmentedIndex> open() const {
+    return SegmentedIndex::open(directory_.path(), table(), 2);
+  }
+  void append(std::size_t count) {
+    auto more = testing::clustered_rows(count, kDim, random_);
+    for (ClusteredRow& row : more) {
+      row.record.id = "s" + std::to_string(1'000'000 + rows_.size());
+      rows_.push_back(std::move(row));
+    }
+    change();
+  }
+  [[nodiscard]] std::vector<fs::path> segment_files() const {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(index_directory(directory_.path()))) {
+      if (entry.path().extension() == ".bin") files.push_back(entry.path());
+    }
+    std::sort(files.begin(), files.end());
+    return files;
+  }
+
+  /// Searches with every so-manieth row and compares with exact search: all are admitted, equal
+  /// rows have equal similarities, and the share of the exact ones that are found.
+  double recall(const SegmentedIndex& index, const bank::BankTable& table,
+                const RetrievalPolicy& policy, std::optional<Timestamp> as_of) {
+    std::vector<QueryIdentity> queries;
+    std::vector<float> vectors;
+    const auto dim = static_cast<std::size_t>(kDim);
+    for (std::size_t row = 0; row < table.num_rows(); row += 37) {
+      queries.push_back({row, as_of});
+      const auto vector = table.retrieval_vectors().subspan(row * dim, dim);
+      vectors.insert(vectors.end(), vector.begin(), vector.end());
+    }
+    const auto found = index.search(table, vectors, queries, kTop, policy, 2);
+    const auto wanted = search_exact(table, vectors, queries, kTop, policy, 2);
+    std::size_t num_wanted = 0;
+    std::size_t num_found = 0;
+    for (std::size_t q = 0; q < queries.size(); ++q) {
+      std::set<std::int32_t> here;
+      float last = 2.0F;
+      for (int j = 0; j < kTop; ++j) {
+        const std::size_t at = q * kTop + static_cast<std::size_t>(j);
+        if (found.rows[at] == RetrievalResult::kNoInstance) break;
+        EXPECT_TRUE(admits(policy, queries[q], table, static_cast<std::size_t>(found.rows[at])));
+        EXPECT_TRUE(here.insert(found.rows[at]).second) << "found twice";
+        EXPECT_LE(found.similarities[at], last);
+        last = found.similarities[at];
+      }
+      for (int j = 0; j < kTop; ++j) {
+        const std::size_t at = q * kTop + static_cast<std::size_t>(j);
+        if (wanted.rows[at] == RetrievalResult::kNoInstance) break;
+        ++num_wanted;
+        num_found += here.count(wanted.rows[at]);
+      }
+    }
+    EXPECT_GT(num_wanted, 100U) << "nothing was asked";
+    return static_cast<double>(num_found) / static_cast<double>(num_wanted);
+  }
+
+  testing::TemporaryDirectory directory_;
+  std::mt19937 random_{5};
+  std::vector<ClusteredRow> rows_;
+  std::uint64_t generation_ = 1;
+};
+
+TEST_F(Segments, WithoutASettingThereIsNoIndex) { EXPECT_EQ(open(), nullptr); }
+
+TEST_F(Segments, FindMostOfWhatExactSearchFindsUnderEveryPolicy) {
+  for (const char* spec : {"HNSW16", "IVF32,Flat", "IVF32,PQ8"}) {
+    for (const std::size_t rows_per_segment : {std::size_t{1} << 20, std::size_t{700}}) {
+      const IndexReport report = build(spec, rows_per_segment);
+      const std::size_t num_segments = (rows_.size() + rows_per_segment - 1) / rows_per_segment;
+      EXPECT_EQ(report.num_segments, num_segments);
+      EXPECT_GE(report.least_recall, 0.95F);
+      const auto index = open();
+      ASSERT_NE(index, nullptr);
+      EXPECT_THAT(index->faults(), IsEmpty());
+      EXPECT_THAT(index->tail(), IsEmpty());
+      EXPECT_THAT(index->segments(), SizeIs(num_segments));
+      for (const RetrievalPolicy& policy :
+           {RetrievalPolicy::deployed(), RetrievalPolicy::honest_training()}) {
+        for (const auto as_of :
+             {std::optional<Timestamp>{}, std::optional(Timestamp{10'000}),
+              std::optional(Timestamp{100'000}), std::optional(Timestamp{500'000})}) {
+          EXPECT_GE(recall(*index, *index->table(), policy, as_of), 0.95)
+              << spec << " " << rows_per_segment << " " << (as_of ? as_of->ms : -1);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(Segments, SegmentsAreInTheOrderOfTime) {
+  build("HNSW16", 500);
+  const auto index = open();
+  std::int64_t last = INT64_MIN;
+  for (const PlacedSegment& placed : index->segments()) {
+    for (const std::int64_t time : placed.segment->posted_at()) {
+      EXPECT_LE(last, time);
+      last = time;
+    }
+  }
+}
+
+TEST_F(Segments, WhatIsRemovedIsNeverFound) {
+  build("HNSW16");
+  std::erase_if(rows_, [](const ClusteredRow& row) { return row.record.id.back() == '7'; });
+  change();
+  const auto index = open();
+  EXPECT_THAT(index->tail(), IsEmpty());
+  EXPECT_EQ(index->segments().at(0).num_alive, rows_.size());
+  EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), {}), 0.95);
+}
+
+TEST_F(Segments, WhatHasAnotherVectorOrTimeIsSearchedExactly) {
+  build("HNSW16");
+  rows_[100].vector = testing::random_unit_vector(kDim, random_);
+  rows_[200].record.posted_at = Timestamp{3};
+  rows_[300].record.popularity = 77.0;  // this changes nothing for an index
+  change();
+  const auto index = open();
+  EXPECT_THAT(index->tail(), ElementsAre(100U, 200U));
+  const QueryIdentity nobody;
+  const auto found = index->search(*index->table(), rows_[100].vector, std::span(&nobody, 1), 1,
+                                   {SplitSet::all(), /*labelled_only=*/false}, 1);
+  EXPECT_EQ(found.rows.at(0), 100);
+}
+
+TEST_F(Segments, WhatIsNewIsFoundAtOnce) {
+  build("HNSW16");
+  append(200);
+  const auto index = open();
+  EXPECT_THAT(index->tail(), SizeIs(200));
+  EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), {}), 0.95);
+}
+
+TEST_F(Segments, AnUpdatePutsTheTailIntoASegment) {
+  build("HNSW16", 4000);
+  append(200);
+  EXPECT_EQ(update(/*all=*/false).num_made, 0U) << "so few are not worth it";
+  EXPECT_EQ(open()->tail().size(), 200U);
+  const IndexReport report = update(/*all=*/true, 4000);
+  EXPECT_EQ(report.num_made, 1U);
+  EXPECT_EQ(report.num_segments, 2U);
+  auto index = open();
+  EXPECT_THAT(index->tail(), IsEmpty());
+  EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), {}), 0.95);
+
+  append(5000);
+  EXPECT_EQ(update(/*all=*/false).num_made, 1U) << "so many are";
+  index = open();
+  EXPECT_THAT(index->tail(), IsEmpty());
+  EXPECT_THAT(index->segments(), SizeIs(1)) << "smaller segments are joined";
+  EXPECT_THAT(segment_files(), SizeIs(1)) << "files that nobody needs are gone";
+  EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), {}), 0.95);
+}
+
+TEST_F(Segments, AnUpdateMakesSegmentsAnewOfWhichMuchIsGone) {
+  build("HNSW16");
+  const auto before = segment_files();
+  rows_.resize(2000);
+  change();
+  EXPECT_EQ(update(/*all=*/false).num_made, 1U);
+  EXPECT_NE(segment_files(), before);
+  EXPECT_EQ(open()->segments().at(0).segment->num_places(), 2000U);
+}
+
+TEST_F(Segments, FlatMeansNoIndex) {
+  build("HNSW16");
+  const IndexReport report = build("Flat");
+  EXPECT_EQ(report.num_segments, 0U);
+  EXPECT_EQ(open(), nullptr);
+  EXPECT_FALSE(fs::exists(index_directory(directory_.path())));
+}
+
+TEST_F(Segments, ASpecThatFaissDoesNotMakeChangesNothing) {
+  build("HNSW16");
+  const auto before = segment_files();
+  expect_error(ErrorKind::kInvalidInput, "HNWS16", [&] { build("HNWS16"); });
+  expect_error(ErrorKind::kInvalidInput, "3000 vectors",
+               [&] { build("IVF4096,Flat"); });
+  EXPECT_EQ(segment_files(), before);
+  EXPECT_EQ(open()->spec(), "HNSW16");
+  EXPECT_THAT(open()->tail(), IsEmpty());
+}
+
+TEST_F(Segments, OfAnEmptyBankAnIndexIsEmpty) {
+  rows_.clear();
+  build("HNSW16");
+  const auto index = open();
+  ASSERT_NE(index, nullptr);
+  EXPECT_THAT(index->segments(), IsEmpty());
+}
+
+TEST_F(Segments, DamageIsFoundAndSearchedPast) {
+  build("HNSW16", 1500);
+  const fs::path file = segment_files().at(0);
+  const std::string sound = read_file(file);
+  std::mt19937 random(3);
+  for (int round = 0; round < 60; ++round) {
+    std::string damaged = sound;
+    if (round % 4 == 0) {
+      damaged.resize(random() % sound.size());
+    } else {
+      damaged[random() % damaged.size()] ^= static_cast<char>(1 + random() % 255);
+    }
+    write_file_atomically(file, damaged);
+    const auto index = open();
+    ASSERT_NE(index, nullptr);
+    ASSERT_THAT(index->faults(), ElementsAre(HasSubstr(file.filename().string()))) << round;
+    ASSERT_THAT(index->tail(), SizeIs(1500));
+  }
+  EXPECT_GE(recall(*open(), *table(), RetrievalPolicy::deployed(), {}), 0.95);
+  update(/*all=*/true);
+  EXPECT_THAT(open()->faults(), IsEmpty());
+  EXPECT_THAT(open()->tail(), IsEmpty());
+}
+
+TEST_F(Segments, AMissingFileOrListIsSearchedPast) {
+  build("HNSW16", 1500);
+  fs::remove(segment_files().at(1));
+  EXPECT_THAT(open()->faults(), SizeIs(1));
+  EXPECT_THAT(open()->tail(), SizeIs(1500));
+  write_file_atomically(index_directory(directory_.path()) / "segments.json", "{\"version\":");
+  EXPECT_THAT(open()->faults(), SizeIs(1));
+  EXPECT_THAT(open()->tail(), SizeIs(3000));
+  fs::remove_all(index_directory(directory_.path()));
+  EXPECT_THAT(open()->faults(), IsEmpty());
+  EXPECT_THAT(open()->tail(), SizeIs(3000));
+  update(/*all=*/true);
+  EXPECT_THAT(open()->tail(), IsEmpty());
+}
+
+TEST_F(Segments, ASegmentOfAnotherDimensionIsAFault) {
+  build("HNSW16");
+  for (ClusteredRow& row : rows_) row.vector.resize(kDim / 2);
+  change();
+  EXPECT_THAT(open()->faults(), ElementsAre(HasSubstr("another dimension")));
+}
+
+TEST_F(Segments, AreReadOnceWhileTheyStayTheSame) {
+  build("HNSW16");
+  const auto first = open();
+  append(10);
+  const auto second = SegmentedIndex::open(directory_.path(), table(), 1, first.get());
+  EXPECT_EQ(second->segments().at(0).segment, first->segments().at(0).segment);
+  EXPECT_THAT(second->tail(), SizeIs(10));
+}
+
+TEST_F(Segments, KnowTheTableTheyWereOpenedWith) {
+  build("HNSW16");
+  const auto index = open();
+  change();
+  const QueryIdentity nobody;
+  expect_error(ErrorKind::kInternal, "another table", [&] {
+    static_cast<void>(index->search(*table(), rows_[0].vector, std::span(&nobody, 1), 1,
+                                    RetrievalPolicy::deployed(), 1));
+  });
+  const auto at_horizon = bank::with_horizon(index->table(), Duration{5});
+  EXPECT_EQ(index->search(*at_horizon, rows_[0].vector, std::span(&nobody, 1), 3,
+                          RetrievalPolicy::deployed(), 1)
+                .rows.size(),
+            3U);
+}
+
+TEST_F(Segments, AskedAmissSayWhat) {
+  build("HNSW16");
+  const auto index = open();
+  const QueryIdentity nobody;
+  expect_error(ErrorKind::kInvalidInput, "k must be", [&] {
+    static_cast<void>(index->search(*index->table(), rows_[0].vector, std::span(&nobody, 1), 0,
+                                    RetrievalPolicy::deployed(), 1));
+  });
+  expect_error(ErrorKind::kInvalidInput, "3 floats", [&] {
+    static_cast<void>(index->search(*index->table(), std::vector<float>(3), std::span(&nobody, 1),
+                                    1, RetrievalPolicy::deployed(), 1));
+  });
+}
+
+TEST_F(Segments, AQueryOfWhichNothingIsKnownFindsNothing) {
+  build("HNSW16");
+  const auto index = open();
+  const QueryIdentity nobody;
+  const auto found = index->search(*index->table(), std::vector<float>(kDim), std::span(&nobody, 1),
+                                   5, RetrievalPolicy::deployed(), 1);
+  EXPECT_THAT(found.rows, Each(RetrievalResult::kNoInstance));
+}
+
+TEST_F(Segments, AskForMoreThanThereIsAndGetAll) {
+  rows_.resize(40);
+  build("HNSW4", 15);
+  const auto index = open();
+  const QueryIdentity nobody;
+  const RetrievalPolicy all{SplitSet::all(), /*labelled_only=*/false};
+  const auto found =
+      index->search(*index->table(), rows_[0].vector, std::span(&nobody, 1), 50, all, 1);
+  const auto wanted =
+      search_exact(*index->table(), rows_[0].vector, std::span(&nobody, 1), 50, all, 1);
+  EXPECT_EQ(found.rows, wanted.rows);
+  EXPECT_EQ(found.similarities, wanted.similarities);
+}
+
+TEST_F(Segments, StopWhenAsked) {
+  build("HNSW16");
+  std::stop_source stop;
+  stop.request_stop();
+  IndexOptions options;
+  options.stop = stop.get_token();
+  SilentProgress silent;
+  append(5000);
+  const auto before = segment_files();
+  EXPECT_THROW(update_index(directory_.path(), table(), true, options, silent), Interrupted);
+  EXPECT_EQ(segment_files(), before) << "what was there stays";
+  const auto index = open();
+  const QueryIdentity nobody;
+  EXPECT_THROW(static_cast<void>(index->search(*index->table(), rows_[0].vector,
+                                               std::span(&nobody, 1), 1,
+                                               RetrievalPolicy::deployed(), 1, stop.get_token())),
+               Interrupted);
+}
+
+// Random changes between updates; nothing is ever lost, found twice or found after it went.
+TEST_F(Segments, StayTrueThroughRandomChanges) {
+  rows_.resize(800);
+  build("HNSW8", 600);
+  for (int round = 0; round < 12; ++round) {
+    append(random_() % 400);
+    std::erase_if(rows_, [&](const ClusteredRow&) { return random_() % 9 == 0; });
+    for (std::size_t i = 0; i < 5; ++i) {
+      rows_[random_() % rows_.size()].vector = testing::random_unit_vector(kDim, random_);
+    }
+    if (random_() % 3 == 0) update(random_() % 2 == 0, 600);
+    const auto index = open();
+    std::size_t num_alive = index->tail().size();
+    for (const PlacedSegment& placed : index->segments()) num_alive += placed.num_alive;
+    ASSERT_EQ(num_alive, rows_.size());
+    ASSERT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), {}), 0.95);
+    ASSERT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), Timestamp{300'000}),
+              0.95);
+  }
+}
+
+}  // namespace
+}  // namespace mmra::retrieval
