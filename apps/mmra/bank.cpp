@@ -37,9 +37,12 @@ retrieval::IndexOptions index_options(const BankFlags& flags, const CommonOption
 }
 
 nlohmann::ordered_json to_json(const pipeline::SearchCost& cost) {
-  return {{"segments", cost.num_segments},   {"indexed", cost.num_indexed},
-          {"dead", cost.num_dead},           {"tail", cost.num_in_tail},
-          {"bytes", cost.bytes},             {"sample_recall", cost.least_recall},
+  return {{"segments", cost.num_segments},
+          {"indexed", cost.num_indexed},
+          {"dead", cost.num_dead},
+          {"tail", cost.num_in_tail},
+          {"bytes", cost.bytes},
+          {"sample_recall", cost.least_recall},
           {"exact_seconds", cost.exact_seconds}};
 }
 
@@ -48,13 +51,14 @@ void print_search_cost(const pipeline::SearchCost& cost, bool on_server) {
   std::printf("index        %s\n", cost.index.c_str());
   if (on_server) return;
   if (cost.index != "exact") {
-    std::printf("             %zu segments of %s records, %s MB, recall %.3f of a sample; %s searched "
-                "exactly, %s dead\n",
-                cost.num_segments, readable_count(static_cast<double>(cost.num_indexed)).c_str(),
-                fixed(static_cast<double>(cost.bytes) / 1e6, 1).c_str(),
-                static_cast<double>(cost.least_recall),
-                readable_count(static_cast<double>(cost.num_in_tail)).c_str(),
-                readable_count(static_cast<double>(cost.num_dead)).c_str());
+    std::printf(
+        "             %zu segments of %s records, %s MB, recall %.3f of a sample; %s searched "
+        "exactly, %s dead\n",
+        cost.num_segments, readable_count(static_cast<double>(cost.num_indexed)).c_str(),
+        fixed(static_cast<double>(cost.bytes) / 1e6, 1).c_str(),
+        static_cast<double>(cost.least_recall),
+        readable_count(static_cast<double>(cost.num_in_tail)).c_str(),
+        readable_count(static_cast<double>(cost.num_dead)).c_str());
   }
   const bool is_slow = cost.exact_seconds > pipeline::kSecondsWorthAnIndex;
   std::printf("exact search %s ms a query on one thread%s\n",
@@ -68,8 +72,7 @@ int run_info(const BankFlags& flags, const CommonOptions& common) {
   const auto opened = open_for_reading(flags.bank);
   const bank::BankInfo info = opened->info();
   const bank::BankSchema& schema = info.schema;
-  const pipeline::SearchCost cost =
-      pipeline::measure_search(*opened, flags.bank, common.threads());
+  const pipeline::SearchCost cost = pipeline::measure_search(*opened, flags.bank, common.threads());
   if (common.json) {
     auto columns = nlohmann::ordered_json::object();
     for (const auto& [name, type] : schema.context_columns) {
@@ -388,9 +391,10 @@ int run_reindex(const BankFlags& flags, const CommonOptions& common) {
   }
   std::printf("Made the derived files of %lld records anew.\n", static_cast<long long>(rows));
   if (report.num_segments > 0) {
-    std::printf("The index has %zu segments, %s MB; it finds %.1f%% of the ten nearest of a sample.\n",
-                report.num_segments, fixed(static_cast<double>(report.bytes) / 1e6, 1).c_str(),
-                100.0 * static_cast<double>(report.least_recall));
+    std::printf(
+        "The index has %zu segments, %s MB; it finds %.1f%% of the ten nearest of a sample.\n",
+        report.num_segments, fixed(static_cast<double>(report.bytes) / 1e6, 1).c_str(),
+        100.0 * static_cast<double>(report.least_recall));
   }
   return 0;
 }

@@ -1,7 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <string>
 
 #include "mmra/core/files.h"
@@ -134,6 +137,149 @@ TEST_F(BankCommands, VerifyFindsADamagedDerivedFile) {
   const ProgramResult result = run_mmra({"bank", "verify", "--bank", bank()});
   EXPECT_EQ(result.status, 1);
   EXPECT_THAT(result.out, HasSubstr("vectors.bin"));
+}
+
+/// Enough rows for an index to take a moment.
+class IndexCommands : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(run_mmra({"ingest", write("m.csv", 0, 3000), "--bank", bank(), "--quiet"}).status, 0);
+  }
+  [[nodiscard]] std::string write(const std::string& name, int first, int count) const {
+    const char* words[] = {"boat", "cake", "tiger", "piano", "river", "snow", "drum", "lamp"};
+    std::string text = "id,title,popularity,posted_at\n";
+    for (int i = first; i < first + count; ++i) {
+      text += "v" + std::to_string(i) + ",the " + words[i % 8] + " and a " + words[i / 8 % 8] +
+              " by the " + words[i / 64 % 8] + " of " + words[i / 512 % 8] + " " +
+              std::to_string(i % 7) + "," + std::to_string(i) + "," +
+              std::to_string(1'700'000'000 + 60 * i) + "\n";
+    }
+    write_file_atomically(directory_ / name, text);
+    return directory_ / name;
+  }
+  [[nodiscard]] std::string bank() const { return directory_ / "bank"; }
+  [[nodiscard]] json info() const {
+    const ProgramResult result = run_mmra({"bank", "info", "--bank", bank(), "--json"});
+    EXPECT_EQ(result.status, 0) << result.err;
+    return json::parse(result.out);
+  }
+  ProgramResult reindex(const std::string& spec) const {
+    return run_mmra({"bank", "reindex", "--index", spec, "--bank", bank(), "--json", "--quiet"});
+  }
+  [[nodiscard]] std::vector<std::string> search(const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments = {
+        "search", "--bank", bank(), "--text", "a boat by the river", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = run_mmra(arguments);
+    EXPECT_EQ(result.status, 0) << result.err;
+    std::vector<std::string> similarities;
+    for (const auto& hit : json::parse(result.out)) {
+      similarities.push_back(hit["similarity"].dump());
+    }
+    return similarities;
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(IndexCommands, AnIndexIsMadeUsedKeptUpToDateAndRemoved) {
+  EXPECT_EQ(info()["index"], "exact");
+  EXPECT_GT(info()["search"]["exact_seconds"], 0.0);
+  ProgramResult result = reindex("HNSW16");
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out)["segments"], 1);
+  EXPECT_GT(json::parse(result.out)["sample_recall"], 0.9);
+  EXPECT_EQ(info()["index"], "HNSW16");
+  EXPECT_EQ(info()["search"]["indexed"], 3000);
+  EXPECT_EQ(info()["search"]["tail"], 0);
+  // Titles are often equal: the same similarities then belong to other ids.
+  EXPECT_EQ(search({}), search({"--exact"}));
+  const std::string as_of = "2023-11-15T00:00:00Z";
+  EXPECT_EQ(search({"--as-of", as_of}), search({"--as-of", as_of, "--exact"}));
+  EXPECT_EQ(search({}).size(), 10U);
+
+  EXPECT_EQ(run_mmra({"bank", "remove", "--id", "v1", "--bank", bank()}).status, 0);
+  EXPECT_EQ(info()["search"]["dead"], 1);
+  ASSERT_EQ(run_mmra({"ingest", write("n.csv", 3000, 500), "--bank", bank(), "--quiet"}).status, 0);
+  EXPECT_EQ(info()["search"]["tail"], 500) << "too few for a segment";
+  ASSERT_EQ(run_mmra({"ingest", write("o.csv", 3500, 4500), "--bank", bank(), "--quiet"}).status,
+            0);
+  EXPECT_EQ(info()["search"]["tail"], 0) << "enough for one";
+  EXPECT_EQ(info()["search"]["dead"], 0);
+  EXPECT_EQ(search({}), search({"--exact"}));
+
+  EXPECT_EQ(run_mmra({"bank", "compact", "--bank", bank()}).status, 0);
+  EXPECT_EQ(info()["search"]["indexed"], 7999) << "compaction makes it anew";
+  const ProgramResult people = run_mmra({"bank", "info", "--bank", bank()});
+  EXPECT_THAT(people.out, HasSubstr("index        HNSW16"));
+  EXPECT_THAT(people.out, HasSubstr("1 segments of 7,999 records"));
+  ASSERT_EQ(reindex("Flat").status, 0);
+  EXPECT_EQ(info()["index"], "exact");
+}
+
+TEST_F(IndexCommands, SaysWhatCannotBeMadeAndKeepsWhatThereIs) {
+  ASSERT_EQ(reindex("IVF16,Flat").status, 0);
+  for (const char* spec : {"HNWS32", "IVF100000,Flat", "PQ7"}) {
+    const ProgramResult result = reindex(spec);
+    EXPECT_EQ(result.status, 1) << spec;
+    EXPECT_THAT(result.err, StartsWith("error: ")) << spec;
+    EXPECT_THAT(result.err, HasSubstr(spec));
+  }
+  EXPECT_EQ(info()["index"], "IVF16,Flat");
+  EXPECT_EQ(info()["search"]["indexed"], 3000);
+}
+
+TEST_F(IndexCommands, ADamagedSegmentIsFoundAndRepaired) {
+  ASSERT_EQ(reindex("HNSW16").status, 0);
+  std::string name;
+  for (const auto& entry : std::filesystem::directory_iterator(bank() + "/derived/index")) {
+    if (entry.path().extension() == ".bin") name = entry.path();
+  }
+  std::string bytes = read_file(name);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 0x55);
+  write_file_atomically(name, bytes);
+  const ProgramResult searched = run_mmra({"search", "--bank", bank(), "--text", "a boat"});
+  EXPECT_EQ(searched.status, 0);
+  EXPECT_THAT(searched.err, HasSubstr("warning: "));
+  EXPECT_EQ(search({}), search({"--exact"}));
+  ProgramResult result = run_mmra({"bank", "verify", "--bank", bank()});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.out, HasSubstr("segment-"));
+  result = run_mmra({"bank", "verify", "--repair", "--bank", bank(), "--quiet"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("the index was made anew"));
+  EXPECT_EQ(run_mmra({"bank", "verify", "--bank", bank()}).status, 0);
+  EXPECT_EQ(info()["search"]["tail"], 0);
+}
+
+// Whenever it is killed, there is the old index or the new one, whole.
+TEST_F(IndexCommands, SurviveKillAtRandomMoments) {
+  ASSERT_EQ(reindex("HNSW8").status, 0);
+  std::mt19937 random(20261129);
+  for (int i = 0; i < 20; ++i) {
+    const std::string spec = i % 2 == 0 ? "HNSW16" : "IVF16,Flat";
+    (void)run_mmra_and_signal({"bank", "reindex", "--index", spec, "--bank", bank(), "--quiet"},
+                              std::chrono::milliseconds(random() % 500), SIGKILL);
+    const json now = info();
+    ASSERT_TRUE(now["index"] == "HNSW8" || now["index"] == "HNSW16" ||
+                now["index"] == "IVF16,Flat");
+    ASSERT_EQ(now["search"]["indexed"], 3000) << i;
+    ASSERT_EQ(run_mmra({"bank", "verify", "--bank", bank()}).status, 0) << i;
+  }
+  ASSERT_EQ(reindex("HNSW8").status, 0);
+  int num_files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(bank() + "/derived/index")) {
+    num_files += entry.path().extension() == ".bin" ? 1 : 0;
+  }
+  EXPECT_EQ(num_files, 1) << "what killed ones left is gone";
+}
+
+TEST_F(IndexCommands, StopOnCtrlC) {
+  const ProgramResult result =
+      run_mmra_and_signal({"bank", "reindex", "--index", "HNSW64", "--bank", bank(), "--quiet"},
+                          std::chrono::milliseconds(150), SIGINT);
+  EXPECT_TRUE(result.status == 130 || result.status == 0) << result.status << result.err;
+  EXPECT_EQ(run_mmra({"bank", "verify", "--bank", bank()}).status, 0);
 }
 
 TEST(NoBank, IsOneClearLine) {

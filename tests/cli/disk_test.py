@@ -94,6 +94,7 @@ class Disks(unittest.TestCase):
             "backup": ["bank", "backup", "--bank", bank, "--out", new + "-backup"],
             "merge": ["bank", "merge", other, "--bank", bank],
             "reindex": ["bank", "reindex", "--bank", bank],
+            "index": ["bank", "reindex", "--index", "HNSW8", "--bank", bank, "--quiet"],
             "remove": ["bank", "remove", "--bank", bank, "--id", *(f"v{i}" for i in range(60, 260))],
             "export": ["bank", "export", "--bank", bank, "--out", new + "-export"],
             "fit-encoder": ["bank", "fit-encoder", "--manifest", self.more, "--bank", new + "-fitted"],

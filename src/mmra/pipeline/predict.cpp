@@ -374,8 +374,8 @@ retrieval::RetrievalResult PredictionEngine::find_similar(const EncodedQuery& qu
 
 std::vector<Instance> PredictionEngine::search(const EncodedQuery& query, int k,
                                                const std::stop_token& stop) const {
-  const retrieval::RetrievalResult found = find_similar(
-      query, k, retrieval::RetrievalPolicy::deployed().with_labels_as_of(), stop);
+  const retrieval::RetrievalResult found =
+      find_similar(query, k, retrieval::RetrievalPolicy::deployed().with_labels_as_of(), stop);
   return describe_instances(*bank_, *table_, found, /*similarity_scale=*/0.0, query.identity);
 }
 

@@ -144,7 +144,7 @@ class PredictionEngine {
   std::shared_ptr<const bank::BankTable> table_;
   std::shared_ptr<const retrieval::SegmentedIndex> index_;  ///< of a bank that has one
   std::optional<retrieval::ByteVectors> bytes_;             ///< of a large table without one
-  std::vector<double> sorted_popularity_;        ///< of the labelled records, ascending
+  std::vector<double> sorted_popularity_;                   ///< of the labelled records, ascending
 };
 
 }  // namespace mmra::pipeline

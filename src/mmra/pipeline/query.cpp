@@ -301,15 +301,13 @@ SearchResult search_bank(const bank::MemoryBank& bank, const std::filesystem::pa
                              encoded.identity.as_of, query.horizon};
   const auto policy = retrieval::RetrievalPolicy::deployed().with_labels_as_of();
   const std::shared_ptr<const retrieval::SegmentedIndex> index =
-      method == SearchMethod::kExact ? nullptr
-                                     : open_bank_index(bank_directory, bank, num_threads);
+      method == SearchMethod::kExact ? nullptr : open_bank_index(bank_directory, bank, num_threads);
   if (index != nullptr && !index->faults().empty() && !encoded.warning) {
     encoded.warning = index->faults().front();
   }
   const retrieval::BankSearchResult found =
-      index != nullptr
-          ? retrieval::search_index(*index, asked, k, policy, num_threads, stop)
-          : retrieval::search_bank(bank, asked, k, policy, num_threads, stop);
+      index != nullptr ? retrieval::search_index(*index, asked, k, policy, num_threads, stop)
+                       : retrieval::search_bank(bank, asked, k, policy, num_threads, stop);
   return {describe_instances(bank, *found.table, found.result, /*similarity_scale=*/1.0,
                              found.identity),
           std::move(encoded.captions), std::move(encoded.warning)};

@@ -19,7 +19,8 @@ struct ClusteredRow {
 
 /// Unit vectors around so many centres, as those of like titles are; each with a time of its own,
 /// in another order than the ids, some without one, some without a label.
-inline std::vector<ClusteredRow> clustered_rows(std::size_t num_rows, int dim, std::mt19937& random) {
+inline std::vector<ClusteredRow> clustered_rows(std::size_t num_rows, int dim,
+                                                std::mt19937& random) {
   constexpr std::size_t kRowsPerCentre = 20;
   constexpr float kSpread = 0.6F;
   std::vector<std::vector<float>> centres;

@@ -24,12 +24,12 @@ namespace {
 namespace fs = std::filesystem;
 using mmra::testing::expect_error;
 using testing::ClusteredRow;
-using testing::table_of;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using testing::table_of;
 
 constexpr int kDim = 16;
 constexpr int kTop = 10;
@@ -235,8 +235,7 @@ TEST_F(Segments, ASpecThatFaissDoesNotMakeChangesNothing) {
   build("HNSW16");
   const auto before = segment_files();
   expect_error(ErrorKind::kInvalidInput, "HNWS16", [&] { build("HNWS16"); });
-  expect_error(ErrorKind::kInvalidInput, "3000 vectors",
-               [&] { build("IVF4096,Flat"); });
+  expect_error(ErrorKind::kInvalidInput, "3000 vectors", [&] { build("IVF4096,Flat"); });
   EXPECT_EQ(segment_files(), before);
   EXPECT_EQ(open()->spec(), "HNSW16");
   EXPECT_THAT(open()->tail(), IsEmpty());
@@ -315,8 +314,9 @@ TEST_F(Segments, KnowTheTableTheyWereOpenedWith) {
                                     RetrievalPolicy::deployed(), 1));
   });
   const auto at_horizon = bank::with_horizon(index->table(), Duration{5});
-  EXPECT_EQ(index->search(*at_horizon, rows_[0].vector, std::span(&nobody, 1), 3,
-                          RetrievalPolicy::deployed(), 1)
+  EXPECT_EQ(index
+                ->search(*at_horizon, rows_[0].vector, std::span(&nobody, 1), 3,
+                         RetrievalPolicy::deployed(), 1)
                 .rows.size(),
             3U);
 }
@@ -371,10 +371,10 @@ TEST_F(Segments, StopWhenAsked) {
   EXPECT_EQ(segment_files(), before) << "what was there stays";
   const auto index = open();
   const QueryIdentity nobody;
-  EXPECT_THROW(static_cast<void>(index->search(*index->table(), rows_[0].vector,
-                                               std::span(&nobody, 1), 1,
-                                               RetrievalPolicy::deployed(), 1, stop.get_token())),
-               Interrupted);
+  EXPECT_THROW(
+      static_cast<void>(index->search(*index->table(), rows_[0].vector, std::span(&nobody, 1), 1,
+                                      RetrievalPolicy::deployed(), 1, stop.get_token())),
+      Interrupted);
 }
 
 // Random changes between updates; nothing is ever lost, found twice or found after it went.

@@ -1,11 +1,12 @@
 #include "mmra/retrieval/index/faiss_index.h"
 
-#include <faiss/AutoTune.h>
-#include <faiss/IVFlib.h>
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexHNSW.h>
 #include <faiss/IndexIVFFlat.h>
 #include <faiss/IndexIVFPQ.h>
+#include <faiss/IndexPQ.h>
+#include <faiss/IndexPreTransform.h>
+#include <faiss/IndexRefine.h>
 #include <faiss/IndexScalarQuantizer.h>
 #include <faiss/impl/AuxIndexStructures.h>
 #include <faiss/impl/FaissException.h>
@@ -74,10 +75,40 @@ class Interruptible {
   std::scoped_lock<std::mutex> lock_;
 };
 
+/// The index within wrappers that transform or refine.
+faiss::Index* unwrapped(faiss::Index* index) {
+  for (;;) {
+    if (auto* transforming = dynamic_cast<faiss::IndexPreTransform*>(index)) {
+      index = transforming->index;
+    } else if (auto* refining = dynamic_cast<faiss::IndexRefine*>(index)) {
+      index = refining->base_index;
+    } else {
+      return index;
+    }
+  }
+}
+const faiss::Index* unwrapped(const faiss::Index* index) {
+  return unwrapped(const_cast<faiss::Index*>(index));
+}
+
+const faiss::IndexIVF* lists_of(const faiss::Index& index) {
+  return dynamic_cast<const faiss::IndexIVF*>(unwrapped(&index));
+}
+
+/// Training for searches by Hamming distance, which nobody makes here, takes minutes.
+void leave_out_polysemous_training(faiss::Index& index) {
+  if (auto* lists = dynamic_cast<faiss::IndexIVFPQ*>(unwrapped(&index))) {
+    lists->do_polysemous_training = false;
+  } else if (auto* codes = dynamic_cast<faiss::IndexPQ*>(unwrapped(&index))) {
+    codes->do_polysemous_training = false;
+  }
+}
+
 std::unique_ptr<faiss::Index> make_index(const std::string& spec, std::size_t dim) {
   try {
     std::unique_ptr<faiss::Index> index(
         faiss::index_factory(static_cast<int>(dim), spec.c_str(), faiss::METRIC_INNER_PRODUCT));
+    leave_out_polysemous_training(*index);
     return index;
   } catch (const std::exception& error) {
     throw Error(ErrorKind::kInvalidInput, "FAISS makes no index " + spec + " for vectors of " +
@@ -90,7 +121,7 @@ std::unique_ptr<faiss::Index> make_index(const std::string& spec, std::size_t di
 /// How many vectors to train on; 0: it wants none.
 std::size_t training_size(const faiss::Index& index, std::size_t num_vectors) {
   if (index.is_trained) return 0;
-  const faiss::IndexIVF* lists = faiss::ivflib::try_extract_index_ivf(&index);
+  const faiss::IndexIVF* lists = lists_of(index);
   const std::size_t wanted = lists == nullptr ? 0 : lists->nlist * kTrainingVectorsPerList;
   return std::min(num_vectors, std::max(wanted, kLeastTrainingVectors));
 }
@@ -251,10 +282,10 @@ FaissIndex FaissIndex::build(const IndexBuild& how, std::span<const float> vecto
   } catch (const faiss::FaissException& error) {
     omp_set_num_threads(threads_before);
     if (how.stop.stop_requested()) throw Interrupted();
-    throw Error(ErrorKind::kInvalidInput,
-                "FAISS cannot make the index " + how.spec + " of " +
-                    std::to_string(vectors.size() / dim) + " vectors (" + first_line_of(error) +
-                    "); take one with fewer lists, or HNSW32");
+    throw Error(ErrorKind::kInvalidInput, "FAISS cannot make the index " + how.spec + " of " +
+                                              std::to_string(vectors.size() / dim) + " vectors (" +
+                                              first_line_of(error) +
+                                              "); take one with fewer lists, or HNSW32");
   } catch (...) {
     omp_set_num_threads(threads_before);
     throw;
@@ -272,8 +303,7 @@ FaissIndex FaissIndex::read(std::span<const std::byte> bytes) {
   }
 }
 
-void FaissIndex::write(
-    const std::function<void(const void* data, std::size_t size)>& sink) const {
+void FaissIndex::write(const std::function<void(const void* data, std::size_t size)>& sink) const {
   SinkWriter writer(sink);
   faiss::write_index(index_.get(), &writer);
 }
@@ -293,7 +323,7 @@ std::vector<int> FaissIndex::widths() const {
   if (as_graph(*index_) != nullptr) {
     first = 16;
     last = kLargestGraphWidth;
-  } else if (const auto* lists = faiss::ivflib::try_extract_index_ivf(index_.get())) {
+  } else if (const auto* lists = lists_of(*index_)) {
     last = static_cast<int>(lists->nlist);
   }
   std::vector<int> widths;
@@ -304,13 +334,15 @@ std::vector<int> FaissIndex::widths() const {
 
 void FaissIndex::set_width(int width) {
   if (width <= 0 || as_graph(*index_) != nullptr || as_plain_lists(*index_) != nullptr) return;
-  faiss::ivflib::extract_index_ivf(index_.get())->nprobe = static_cast<std::size_t>(width);
+  if (auto* lists = dynamic_cast<faiss::IndexIVF*>(unwrapped(index_.get()))) {
+    lists->nprobe = static_cast<std::size_t>(width);
+  }
 }
 
 double FaissIndex::num_looked_at(int width) const {
   const auto all = static_cast<double>(num_vectors());
   if (as_graph(*index_) != nullptr) return std::min(all, kLooksPerWidth * width);
-  if (const auto* lists = faiss::ivflib::try_extract_index_ivf(index_.get())) {
+  if (const auto* lists = lists_of(*index_)) {
     return all * width / static_cast<double>(lists->nlist);
   }
   return all;

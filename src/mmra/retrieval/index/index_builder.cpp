@@ -41,7 +41,8 @@ void sort_by_time(const bank::BankTable& table, std::vector<std::uint32_t>& rows
   keys.reserve(rows.size());
   for (const std::uint32_t row : rows) keys.emplace_back(segment_time_of(table, row), row);
   std::sort(keys.begin(), keys.end());
-  std::transform(keys.begin(), keys.end(), rows.begin(), [](const auto& key) { return key.second; });
+  std::transform(keys.begin(), keys.end(), rows.begin(),
+                 [](const auto& key) { return key.second; });
 }
 
 std::vector<float> vectors_of(const bank::BankTable& table, std::span<const std::uint32_t> rows) {
@@ -71,8 +72,8 @@ class RecallSample {
     std::size_t num_found = 0;
     for (std::size_t q = 0; q < places_.size(); ++q) {
       std::size_t found_here = 0;
-      const auto found = index.search(vector(places_[q]), index.places_for(kRecallAt + 1), width,
-                                      nullptr, 1.0);
+      const auto found =
+          index.search(vector(places_[q]), index.places_for(kRecallAt + 1), width, nullptr, 1.0);
       for (const Found& each : found) {
         const auto place = static_cast<std::size_t>(each.place);
         if (place != places_[q] && similarity(q, place) >= thresholds_[q]) ++found_here;
@@ -236,9 +237,8 @@ Plan plan_update(const SegmentedIndex& index, const IndexOptions& options) {
       sound.push_back(&placed);
     }
   }
-  std::sort(sound.begin(), sound.end(), [](const auto* a, const auto* b) {
-    return a->num_alive < b->num_alive;
-  });
+  std::sort(sound.begin(), sound.end(),
+            [](const auto* a, const auto* b) { return a->num_alive < b->num_alive; });
   std::size_t num_joined = 0;
   while (num_joined < sound.size() && !plan.rows.empty() &&
          sound[num_joined]->num_alive < 2 * plan.rows.size() &&
@@ -286,8 +286,8 @@ IndexReport build_index(const fs::path& bank, const bank::BankTable& table, cons
   SegmentList list{spec, {}};
   Builder builder(bank, table, options, progress);
   if (!rows.empty()) builder.make(std::move(rows), list);
-  // A killed program leaves the old list, whose spec is the old setting's, or the new one; a setting
-  // that differs from its list's is put right by the next update.
+  // A killed program leaves the old list, whose spec is the old setting's, or the new one; a
+  // setting that differs from its list's is put right by the next update.
   write_segment_list(bank, list);
   write_index_spec(bank, spec);
   remove_other_segments(bank, list);

@@ -19,12 +19,12 @@ struct IndexOptions {
 };
 
 struct IndexReport {
-  std::size_t num_segments = 0;   ///< of the index now
-  std::size_t num_made = 0;       ///< of these, by this call
-  std::size_t num_indexed = 0;    ///< rows in segments
-  std::size_t num_in_tail = 0;    ///< rows that are searched exactly
-  float least_recall = 1.0F;      ///< at 10, of a sample, of the segments made by this call
-  std::int64_t bytes = 0;         ///< of all segments' files
+  std::size_t num_segments = 0;  ///< of the index now
+  std::size_t num_made = 0;      ///< of these, by this call
+  std::size_t num_indexed = 0;   ///< rows in segments
+  std::size_t num_in_tail = 0;   ///< rows that are searched exactly
+  float least_recall = 1.0F;     ///< at 10, of a sample, of the segments made by this call
+  std::int64_t bytes = 0;        ///< of all segments' files
 };
 
 /// The parts of an index, in the order of time: recall is at least this on the sample of each

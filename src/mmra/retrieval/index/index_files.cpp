@@ -25,9 +25,9 @@ std::optional<JsonView> read_json(const fs::path& file) {
   const JsonView json = JsonView::parse(read_file(file), file.string());
   const int version = json.at("version").integer();
   if (version > kVersion) {
-    throw Error(ErrorKind::kUnsupported, file.string() + " is of version " +
-                                             std::to_string(version) + ", this program reads up to " +
-                                             std::to_string(kVersion) + "; update it");
+    throw Error(ErrorKind::kUnsupported,
+                file.string() + " is of version " + std::to_string(version) +
+                    ", this program reads up to " + std::to_string(kVersion) + "; update it");
   }
   return json;
 }

@@ -34,7 +34,8 @@ struct FileHeader {
 static_assert(sizeof(FileHeader) == 80 && std::is_trivially_copyable_v<FileHeader>);
 
 std::uint64_t checksum_of(const FileHeader& header) {
-  return checksum64(std::as_bytes(std::span(&header, 1)).first(sizeof header - sizeof(std::uint64_t)));
+  return checksum64(
+      std::as_bytes(std::span(&header, 1)).first(sizeof header - sizeof(std::uint64_t)));
 }
 
 /// Hashes and counts what goes by.
@@ -92,8 +93,8 @@ void write_body(Body& body, const Columns& columns, std::span<const std::uint32_
 }
 
 [[noreturn]] void fail(const fs::path& file, const std::string& what) {
-  throw Error(ErrorKind::kCorruptData, file.string() + " is damaged (" + what +
-                                           "); make it anew with `mmra bank reindex`");
+  throw Error(ErrorKind::kCorruptData,
+              file.string() + " is damaged (" + what + "); make it anew with `mmra bank reindex`");
 }
 
 FileHeader header_of(const fs::path& file, std::span<const std::byte> bytes) {
@@ -102,10 +103,9 @@ FileHeader header_of(const fs::path& file, std::span<const std::byte> bytes) {
   std::memcpy(&header, bytes.data(), sizeof header);
   if (header.magic != kMagic) fail(file, "it is no segment of an index");
   if (header.version > kVersion) {
-    throw Error(ErrorKind::kUnsupported, file.string() + " is of version " +
-                                             std::to_string(header.version) +
-                                             ", this program reads up to " +
-                                             std::to_string(kVersion) + "; update it");
+    throw Error(ErrorKind::kUnsupported,
+                file.string() + " is of version " + std::to_string(header.version) +
+                    ", this program reads up to " + std::to_string(kVersion) + "; update it");
   }
   if (header.checksum != checksum_of(header)) fail(file, "its header has another checksum");
   return header;
@@ -182,8 +182,7 @@ void write_segment(const fs::path& file, const bank::BankTable& table,
   // The header comes first and has what is known last: one pass to find it out, one to write.
   Body measured([](const void*, std::size_t) {});
   write_body(measured, columns, rows, index);
-  header.index_bytes =
-      measured.size() - rows.size() * kBytesPerPlace - columns.id_bytes.size();
+  header.index_bytes = measured.size() - rows.size() * kBytesPerPlace - columns.id_bytes.size();
   header.body_checksum = measured.checksum();
   header.checksum = checksum_of(header);
   AtomicFile out(file);

@@ -32,16 +32,15 @@ bool better(const Candidate& a, const Candidate& b) {
 /// Of a segment that was made from another commit: which rows its places are now.
 void place_by_id(const bank::BankTable& table, int num_threads, PlacedSegment& placed) {
   const Segment& segment = *placed.segment;
-  parallel_for(placed.rows.size(), kRowsPerTask, num_threads,
-               [&](std::size_t begin, std::size_t end) {
-                 for (std::size_t place = begin; place < end; ++place) {
-                   const auto row = table.row_of(segment.id(place));
-                   const bool is_same =
-                       row && segment_time_of(table, *row) == segment.posted_at()[place] &&
-                       vector_hash_of(table, *row) == segment.vector_hashes()[place];
-                   if (is_same) placed.rows[place] = static_cast<std::int32_t>(*row);
-                 }
-               });
+  parallel_for(
+      placed.rows.size(), kRowsPerTask, num_threads, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t place = begin; place < end; ++place) {
+          const auto row = table.row_of(segment.id(place));
+          const bool is_same = row && segment_time_of(table, *row) == segment.posted_at()[place] &&
+                               vector_hash_of(table, *row) == segment.vector_hashes()[place];
+          if (is_same) placed.rows[place] = static_cast<std::int32_t>(*row);
+        }
+      });
 }
 
 void place(const bank::BankTable& table, int num_threads, PlacedSegment& placed) {
@@ -272,9 +271,9 @@ RetrievalResult SegmentedIndex::search(const bank::BankTable& table,
                                        const std::stop_token& stop) const {
   const auto dim = static_cast<std::size_t>(table.retrieval_dim());
   if (query_vectors.size() != queries.size() * dim) {
-    throw Error(ErrorKind::kInvalidInput,
-                std::to_string(queries.size()) + " queries of dim " + std::to_string(dim) +
-                    " were given as " + std::to_string(query_vectors.size()) + " floats");
+    throw Error(ErrorKind::kInvalidInput, std::to_string(queries.size()) + " queries of dim " +
+                                              std::to_string(dim) + " were given as " +
+                                              std::to_string(query_vectors.size()) + " floats");
   }
   if (k < 1) {
     throw Error(ErrorKind::kInvalidInput, "k must be at least 1, not " + std::to_string(k));
