@@ -25,12 +25,21 @@ struct PredictFlags {
   encoders::Precision precision = encoders::Precision::kAuto;
 };
 
+/// What of the bank's index could not be read, so that search is slower than it need be.
+void warn_of_index(const pipeline::PredictionEngine& engine) {
+  if (engine.index() == nullptr) return;
+  for (const std::string& fault : engine.index()->faults()) {
+    std::fprintf(stderr, "warning: %s\n", fault.c_str());
+  }
+}
+
 /// One JSON object a line, with the row's id; a row that fails has "error" instead and the rest
 /// goes on.
 int predict_manifest(const PredictFlags& flags, const CommonOptions& common,
                      const std::stop_token& stop) {
   pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads(), flags.precision,
                                     std::nullopt, flags.horizon);
+  warn_of_index(engine);
   std::int64_t num_failed = 0;
   bank::ManifestOptions options;
   options.columns = engine.bank().info().schema.context_columns;
@@ -77,6 +86,7 @@ int run_predict(const PredictFlags& flags, const CommonOptions& common) {
   }
   pipeline::PredictionEngine engine(flags.bank, flags.model, common.threads(), flags.precision,
                                     std::nullopt, flags.horizon);
+  warn_of_index(engine);
   if (!flags.posted_at.empty()) query.posted_at = to_time("--posted-at", flags.posted_at);
   query.context = pipeline::parse_context(flags.context, engine.bank().info().schema);
   const pipeline::Prediction prediction = engine.predict(query, stop);

@@ -57,7 +57,7 @@ class Decoders(faults.WithBank):
             whole += len(answers) - len(failed)
         print(f"\n{killed} decoders killed at work, their uploads told so, {whole} beside them whole")
         self.assertEqual(server.children(), [])
-        self.assertEqual(server.metric("mmra_uploads_free"), 16)
+        self.wait_until(lambda: server.metric("mmra_uploads_free") == 16)
         self.assertEqual(server.stop(), 0)
 
 

@@ -116,7 +116,7 @@ class FullDisk(faults.WithBank):
         answer = server.ask("POST", "/v1/videos", fields=fields, video=clip)
         self.expect_problem(answer, 507, "insufficient_storage")
         self.assertEqual(server.ask("POST", "/v1/predict", video=y4m()).status, 200, "it fits")
-        self.assertEqual(server.metric("mmra_uploads_free"), 16)
+        self.wait_until(lambda: server.metric("mmra_uploads_free") == 16)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
         self.assertEqual(server.ask("POST", "/v1/videos", fields=fields, video=clip).status, 201)
         self.assertIn("cannot write a temporary file", server.errors(), "the operator is told")
@@ -154,7 +154,7 @@ class FullDisk(faults.WithBank):
         for _ in range(3):
             self.expect_problem(server.ask("POST", "/v1/predict", video=clip), 507,
                                 "insufficient_storage")
-        self.assertEqual(disk.used_kib(), 0, "an upload was left behind")
+        self.wait_until(lambda: disk.used_kib() == 0)
         self.assertEqual(server.ask("POST", "/v1/predict", {"title": "the boat"}).status, 200)
         disk.resize(64 << 10)
         self.assertEqual(server.ask("POST", "/v1/predict", video=clip).status, 200)

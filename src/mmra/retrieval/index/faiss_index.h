@@ -58,7 +58,8 @@ class FaissIndex {
   [[nodiscard]] std::vector<int> widths() const;
   /// For a kind whose width cannot be told with each search; before the first one.
   void set_width(int width);
-  /// About how many vectors a search of this width looks at.
+  /// What a search of this width costs, in vectors that follow each other in memory and are
+  /// compared with the query.
   [[nodiscard]] double num_looked_at(int width) const;
   /// How many places to ask for, so that the k best are most likely among them: more of a kind that
   /// keeps vectors in fewer bits.

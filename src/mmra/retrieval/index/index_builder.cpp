@@ -131,12 +131,13 @@ class RecallSample {
 };
 
 /// The narrowest search that finds enough.
-void choose_width(FaissIndex& index, const RecallSample& sample, SegmentHead& head) {
+void choose_width(FaissIndex& index, const RecallSample& sample, float wanted_recall,
+                  SegmentHead& head) {
   for (const int width : index.widths()) {
     index.set_width(width);
     head.width = width;
     head.sample_recall = sample.recall_of(index, width);
-    if (head.sample_recall >= kWantedRecall) return;
+    if (head.sample_recall >= wanted_recall) return;
   }
 }
 
@@ -174,7 +175,7 @@ class Builder {
     head.generation = table_.generation();
     head.commit_id = table_.commit_id();
     head.dim = static_cast<std::uint32_t>(dim);
-    choose_width(index, RecallSample(vectors, dim), head);
+    choose_width(index, RecallSample(vectors, dim), options_.wanted_recall, head);
     std::string name = new_segment_name();
     write_segment(index_directory(bank_) / name, table_, rows, index, head);
     ++report_.num_made;

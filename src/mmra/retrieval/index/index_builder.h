@@ -16,6 +16,9 @@ struct IndexOptions {
   std::size_t rows_per_segment = std::size_t{1} << 20;
   int num_threads = 1;
   std::stop_token stop = {};
+  /// The width of a segment's searches is the narrowest that finds so much of the ten nearest, on a
+  /// sample of its own vectors.
+  float wanted_recall = 0.975F;
 };
 
 struct IndexReport {
@@ -26,10 +29,6 @@ struct IndexReport {
   float least_recall = 1.0F;     ///< at 10, of a sample, of the segments made by this call
   std::int64_t bytes = 0;        ///< of all segments' files
 };
-
-/// The parts of an index, in the order of time: recall is at least this on the sample of each
-/// segment's own vectors on which its width is chosen, where the kind can reach it.
-inline constexpr float kWantedRecall = 0.975F;
 
 /// Makes the bank's index of this kind, all of it anew, and the setting; "Flat" (exact search) and
 /// an empty spec remove both. The caller has the bank open for writing; `table` is of it. Killed at

@@ -145,7 +145,7 @@ class QuerySearch {
                              static_cast<double>(size + 1);
   }
 
-  /// An index looks at so many places for each that is admitted; a scan asks all of them, and
+  /// A search goes on until it has found enough that are admitted; a scan asks all places, and
   /// compares those that are.
   [[nodiscard]] bool scan_is_cheaper(const Segment& segment, std::size_t end, double expected,
                                      double share) const {

@@ -1,0 +1,131 @@
+"""Approximate search by others, beside ours: bench_index_search and this script, in one run.
+
+usage: index_peers.py BENCH_INDEX_SEARCH [--rows N] [--dim D] [--specs HNSW32 IVF1024,Flat] [--only NAME]
+
+Of each peer the narrowest search that finds 95 % of the ten nearest. Needs NumPy, and of faiss-cpu, hnswlib,
+scann and usearch (Python packages) those that are to be measured.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+
+TOP = 10
+WIDTHS = (10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
+WANTED = 0.95
+RUNS = 5
+
+
+def recall_of(found, wanted):
+    return sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), wanted.tolist())) / wanted.size
+
+
+def measure(name, made, search, wanted, num_queries):
+    """`search(width)` gives the ids of all queries' ten."""
+    for width in WIDTHS:
+        recall = recall_of(search(width), wanted)
+        if recall < WANTED and width != WIDTHS[-1]:
+            continue
+        seconds = []
+        for _ in range(RUNS):
+            started = time.perf_counter()
+            search(width)
+            seconds.append(time.perf_counter() - started)
+        print(f"{name}: made in {made:.1f} s, width {width}, recall@10 {recall:.4f}, "
+              f"{num_queries / statistics.median(seconds):.0f} queries/s", flush=True)
+        return
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--specs", nargs="*", default=["HNSW32"])
+    parser.add_argument("--recall", default="0.96", help="ours is made for, on its own sample")
+    parser.add_argument("--peers", nargs="*", default=["faiss", "hnswlib", "usearch", "scann"])
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    options = parser.parse_args()
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        os.environ.pop(name, None)
+    os.environ.setdefault("OMP_NUM_THREADS", str(options.threads))
+    import numpy
+
+    for spec in options.specs:
+        subprocess.run([options.program, "search", spec, str(options.rows), str(options.dim),
+                        options.recall], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        files = [os.path.join(folder, name) for name in ("vectors", "queries")]
+        subprocess.run([options.program, "write", *files, str(options.rows), str(options.dim)], check=True)
+        vectors, queries = (numpy.fromfile(file, dtype=numpy.float32).reshape(-1, options.dim)
+                            for file in files)
+    import faiss
+
+    faiss.omp_set_num_threads(options.threads)
+    wanted = faiss.knn(queries, vectors, TOP, metric=faiss.METRIC_INNER_PRODUCT)[1]
+    if "faiss" in options.peers:
+        for spec in options.specs:
+            index = faiss.index_factory(options.dim, spec, faiss.METRIC_INNER_PRODUCT)
+            started = time.perf_counter()
+            if not index.is_trained:
+                index.train(vectors[::max(1, len(vectors) // 100_000)])
+            index.add(vectors)
+            made = time.perf_counter() - started
+
+            def search(width):
+                faiss.ParameterSpace().set_index_parameter(
+                    index, "efSearch" if "HNSW" in spec else "nprobe", width)
+                return index.search(queries, TOP)[1]
+
+            measure(f"faiss-cpu {faiss.__version__} {spec}", made, search, wanted,
+                    len(queries))
+    if "hnswlib" in options.peers:
+        import hnswlib
+
+        index = hnswlib.Index(space="ip", dim=options.dim)
+        index.init_index(max_elements=len(vectors), ef_construction=40, M=32)
+        index.set_num_threads(options.threads)
+        started = time.perf_counter()
+        index.add_items(vectors)
+        made = time.perf_counter() - started
+
+        def search(width):
+            index.set_ef(width)
+            return index.knn_query(queries, k=TOP)[0].astype(numpy.int64)
+
+        measure("hnswlib M=32", made, search, wanted, len(queries))
+    if "usearch" in options.peers:
+        import usearch
+        from usearch.index import Index
+
+        index = Index(ndim=options.dim, metric="ip", dtype="f32", connectivity=32, expansion_add=40)
+        started = time.perf_counter()
+        index.add(numpy.arange(len(vectors)), vectors, threads=options.threads)
+        made = time.perf_counter() - started
+
+        def search(width):
+            index.expansion_search = width
+            return index.search(queries, TOP, threads=options.threads).keys.astype(numpy.int64)
+
+        measure(f"usearch {usearch.__version__} f32", made, search, wanted, len(queries))
+    if "scann" in options.peers:
+        import scann
+
+        leaves = int(len(vectors) ** 0.5)
+        started = time.perf_counter()
+        searcher = (scann.scann_ops_pybind.builder(vectors, TOP, "dot_product")
+                    .set_n_training_threads(options.threads)
+                    .tree(num_leaves=leaves, num_leaves_to_search=leaves // 20, training_sample_size=250_000)
+                    .score_ah(2, anisotropic_quantization_threshold=0.2).reorder(100).build())
+        searcher.set_num_threads(options.threads)
+        made = time.perf_counter() - started
+        measure(f"scann tree {leaves} + ah + reorder 100", made,
+                lambda width: searcher.search_batched_parallel(
+                    queries, leaves_to_search=width)[0].astype(numpy.int64), wanted, len(queries))
+
+
+if __name__ == "__main__":
+    main()
