@@ -34,6 +34,7 @@ mapfile -t linted < <(grep -LE '#include [<"](torch/|mmra/model/neural/)' "${lin
 
 # clang 14 has no omp.h here, and GCC's is not for it: declarations of what is used stand in.
 cat >"$includes/omp.h" <<'END'
+#pragma once
 extern "C" {
 void omp_set_num_threads(int);
 int omp_get_max_threads(void);
