@@ -105,11 +105,50 @@ void leave_out_polysemous_training(faiss::Index& index) {
   }
 }
 
+/// What a graph under construction asks of its vectors: Debian's FAISS is compiled without AVX2.
+class QuickProducts final : public faiss::FlatCodesDistanceComputer {
+ public:
+  explicit QuickProducts(const faiss::IndexFlat& vectors)
+      : FlatCodesDistanceComputer(vectors.codes.data(), vectors.code_size),
+        dim_(static_cast<std::size_t>(vectors.d)) {}
+  void set_query(const float* query) override { query_ = query; }
+  float distance_to_code(const std::uint8_t* code) override {
+    return quick_similarity(query_, reinterpret_cast<const float*>(code), dim_);
+  }
+  float symmetric_dis(idx_t a, idx_t b) override { return quick_similarity(at(a), at(b), dim_); }
+
+ private:
+  [[nodiscard]] const float* at(idx_t place) const {
+    return reinterpret_cast<const float*>(codes + static_cast<std::size_t>(place) * code_size);
+  }
+  std::size_t dim_;
+  const float* query_ = nullptr;
+};
+
+class QuickFlat final : public faiss::IndexFlatIP {
+ public:
+  using IndexFlatIP::IndexFlatIP;
+  [[nodiscard]] faiss::FlatCodesDistanceComputer* get_FlatCodesDistanceComputer() const override {
+    return new QuickProducts(*this);  // FAISS deletes it
+  }
+};
+
+/// Of an empty graph over vectors as they are.
+void quicken(faiss::Index& index) {
+  auto* graph = dynamic_cast<faiss::IndexHNSW*>(&index);
+  if (graph == nullptr || !graph->own_fields) return;
+  if (dynamic_cast<const faiss::IndexFlat*>(graph->storage) == nullptr) return;
+  auto quick = std::make_unique<QuickFlat>(index.d);
+  delete graph->storage;
+  graph->storage = quick.release();
+}
+
 std::unique_ptr<faiss::Index> make_index(const std::string& spec, std::size_t dim) {
   try {
     std::unique_ptr<faiss::Index> index(
         faiss::index_factory(static_cast<int>(dim), spec.c_str(), faiss::METRIC_INNER_PRODUCT));
     leave_out_polysemous_training(*index);
+    quicken(*index);
     return index;
   } catch (const std::exception& error) {
     throw Error(ErrorKind::kInvalidInput, "FAISS makes no index " + spec + " for vectors of " +
@@ -334,7 +373,13 @@ std::vector<int> FaissIndex::widths() const {
     last = static_cast<int>(lists->nlist);
   }
   std::vector<int> widths;
-  for (int width = first; width < last; width *= 2) widths.push_back(width);
+  // By halves and thirds: 16, 24, 32, 48 …
+  for (int width = first; width < last; width *= 2) {
+    widths.push_back(width);
+    if (const int between = width + width / 2; between > width && between < last) {
+      widths.push_back(between);
+    }
+  }
   widths.push_back(last);
   return widths;
 }
