@@ -13,6 +13,7 @@
 #include "mmra/pipeline/bank_index.h"
 #include "mmra/pipeline/feature_file.h"
 #include "mmra/retrieval/bank_search.h"
+#include "mmra/retrieval/index/index_search.h"
 
 namespace mmra::pipeline {
 namespace {

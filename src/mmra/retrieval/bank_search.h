@@ -8,7 +8,6 @@
 
 #include "mmra/bank/memory_bank.h"
 #include "mmra/retrieval/exact_search.h"
-#include "mmra/retrieval/index/segmented_index.h"
 #include "mmra/retrieval/retrieval_policy.h"
 
 namespace mmra::retrieval {
@@ -36,10 +35,5 @@ struct BankSearchResult {
 [[nodiscard]] BankSearchResult search_bank(const bank::MemoryBank& bank, const BankQuery& query,
                                            int k, const RetrievalPolicy& policy, int num_threads,
                                            const std::stop_token& stop = {});
-
-/// The same by a directory bank's index, approximately, in the table that it was opened with.
-[[nodiscard]] BankSearchResult search_index(const SegmentedIndex& index, const BankQuery& query,
-                                            int k, const RetrievalPolicy& policy, int num_threads,
-                                            const std::stop_token& stop = {});
 
 }  // namespace mmra::retrieval
