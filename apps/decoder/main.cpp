@@ -12,6 +12,7 @@
 #include <string>
 
 #include "mmra/core/error.h"
+#include "mmra/core/sanitizer.h"
 #include "mmra/media/sample_frames.h"
 #include "mmra/sandbox/clip_stream.h"
 #include "mmra/sandbox/confinement.h"
@@ -69,7 +70,7 @@ void run(char** argv) {
 
 }  // namespace
 
-#ifdef __SANITIZE_ADDRESS__
+#if MMRA_ADDRESS_SANITIZER
 // Looking for leaks at the end needs what the filter takes away.
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 #endif

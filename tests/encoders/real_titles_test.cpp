@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "mmra/core/files.h"
+#include "mmra/core/sanitizer.h"
 #include "mmra/core/threads.h"
 #include "mmra/encoders/encoder_set.h"
 #include "test_files.h"
@@ -123,7 +124,7 @@ double spearman(const std::vector<float>& a, const std::vector<float>& b) {
 
 // The reference in numpy reaches 0.4476 (mean of the ten nearest train titles, no training at all).
 TEST(RealTitles, NeighboursRankTheValidationSplit) {
-#ifdef __SANITIZE_ADDRESS__
+#if MMRA_ADDRESS_SANITIZER
   GTEST_SKIP() << "fitting 15,790 titles takes minutes under a sanitizer";
 #endif
   const std::filesystem::path file =

@@ -8,6 +8,7 @@
 #include "expect_error.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/core/sanitizer.h"
 #include "mmra/media/sample_frames.h"
 #include "test_files.h"
 
@@ -81,7 +82,7 @@ TEST_F(Decoding, RefusesAPictureBeyondTheLimit) {
   });
 }
 
-#ifndef __SANITIZE_ADDRESS__  // there the addresses have no limit
+#if !MMRA_ADDRESS_SANITIZER  // there the addresses have no limit
 TEST_F(Decoding, TooLittleMemoryEndsTheDecoderAlone) {
   DecoderLimits limits;
   limits.max_memory_bytes = std::int64_t{1} << 20;  // less than the program itself has

@@ -11,14 +11,7 @@
 #include <string>
 
 #include "mmra/core/error.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define MMRA_ADDRESS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define MMRA_ADDRESS_SANITIZER 1
-#endif
-#endif
+#include "mmra/core/sanitizer.h"
 
 namespace mmra::sandbox {
 namespace {
@@ -60,7 +53,7 @@ constexpr const char* kAllowed[] = {"read",
                                     "getrusage",
                                     "times"};
 
-#ifdef MMRA_ADDRESS_SANITIZER
+#if MMRA_ADDRESS_SANITIZER
 constexpr rlim_t kMaxDescriptors = 8;  // sanitizers ask a pipe whether memory can be read
 #else
 constexpr rlim_t kMaxDescriptors = 3;
@@ -101,7 +94,7 @@ void limit(__rlimit_resource resource, rlim_t value, const char* name) {
 }
 
 void set_limits(const ConfinementLimits& limits) {
-#ifndef MMRA_ADDRESS_SANITIZER  // which reserves terabytes of addresses
+#if !MMRA_ADDRESS_SANITIZER  // which reserves terabytes of addresses
   limit(RLIMIT_AS, static_cast<rlim_t>(limits.max_memory_bytes), "RLIMIT_AS");
 #endif
   const auto seconds = static_cast<rlim_t>(limits.max_processor_s);
@@ -151,7 +144,7 @@ void confine_this_process(const ConfinementLimits& limits) {
   if (::prctl(PR_SET_DUMPABLE, 0) != 0) fail("PR_SET_DUMPABLE", errno);
   const Filter filter;  // libseccomp allocates; the limits come after
   for (const char* name : kAllowed) filter.add(SCMP_ACT_ALLOW, name);
-#ifdef MMRA_ADDRESS_SANITIZER
+#if MMRA_ADDRESS_SANITIZER
   filter.add(SCMP_ACT_ALLOW, "pipe2");
 #endif
   for (const Refused& refused : kRefused) {
