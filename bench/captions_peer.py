@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Our BLIP captions beside Hugging Face's generate on the same weights, float32, in turns.
+"""Our BLIP captions beside Hugging Face's generate (float32) on the same weights, in turns.
 
 Usage: python3 bench/captions_peer.py BENCH_CAPTIONS [--rounds N] [--threads N] [--frames N] [--beams N]
-                                      [--keep FOLDER]
+                                      [--precision auto|f32|bf16] [--keep FOLDER]
 
 BENCH_CAPTIONS is build/release/bin/bench_captions. The model is BLIP base (ViT-B/16 at 384, a decoder of
 12 layers, 30,524 words) with random weights (about 1 GB on disk for the run; --keep leaves it in FOLDER,
@@ -62,7 +62,8 @@ def compare(arguments, folder):
     common = ["--threads", str(arguments.threads), "--frames", str(arguments.frames),
               "--beams", str(arguments.beams)]
     runners = {
-        "ours": Runner([arguments.bench, folder, "--serve", *common], environment),
+        "ours": Runner([arguments.bench, folder, "--serve", "--precision", arguments.precision,
+                        *common], environment),
         "hf": Runner([sys.executable, __file__, "--worker", folder, *common], environment)}
     seconds = {name: [] for name in runners}
     for _ in range(arguments.rounds):
@@ -71,7 +72,7 @@ def compare(arguments, folder):
     for runner in runners.values():
         runner.close()
     print(f"{arguments.frames} captions, {arguments.beams} beams, {arguments.threads} threads, "
-          f"float32, {arguments.rounds} rounds\n")
+          f"ours in {arguments.precision}, {arguments.rounds} rounds\n")
     print("| program | median     | best       | their seconds / ours |")
     print("| ------- | ---------- | ---------- | ----- |")
     for name, values in seconds.items():
@@ -87,6 +88,7 @@ def main():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--frames", type=int, default=10)
     parser.add_argument("--beams", type=int, default=1)
+    parser.add_argument("--precision", choices=("auto", "f32", "bf16"), default="f32")
     parser.add_argument("--keep")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

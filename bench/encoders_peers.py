@@ -2,13 +2,13 @@
 """Our pretrained encoders beside others' at the same sizes, in turns; prints a table of ratios.
 
 Usage: python3 bench/encoders_peers.py BENCH_ENCODERS [--rounds N] [--threads N] [--case NAME ...]
-                                       [--peer NAME ...] [--precision f32|bf16|auto] [--processor-time]
+                                       [--peer NAME ...] [--precision f32|bf16] [--processor-time]
 
-BENCH_ENCODERS is build/release/bin/bench_encoders. Peers, all float32, random weights, as many threads:
-  hf           transformers, eager (needs torch, transformers)
-  onnxruntime  the same model exported by torch.onnx (needs also onnxruntime)
-  openvino     the same file (needs openvino)
-  ctranslate2  texts alone (needs ctranslate2 and safetensors)
+BENCH_ENCODERS is build/release/bin/bench_encoders. Peers, random weights, as many threads:
+  hf           transformers, eager, float32 (needs torch, transformers)
+  onnxruntime  the same model exported by torch.onnx, float32, which is all it has here (needs also onnxruntime)
+  openvino     the same file, in --precision (needs openvino)
+  ctranslate2  texts alone, in --precision (needs ctranslate2 and safetensors)
 One that is not installed or fails is named below the table. OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are
 unset for all. --processor-time: on a machine that is not quiet, with --threads 1. Every program holds its model ready and makes one pass when told; a round is one pass of
 each. Quoted: medians, and the median over rounds of (their seconds / our seconds).
@@ -77,7 +77,7 @@ def export(case, directory):
     return path, inputs.numpy()
 
 
-def open_hf(case, threads, _):
+def open_hf(case, threads, _, __):
     import torch
 
     torch.set_num_threads(threads)
@@ -90,7 +90,7 @@ def open_hf(case, threads, _):
     return one_pass
 
 
-def open_onnxruntime(case, threads, directory):
+def open_onnxruntime(case, threads, directory, _):
     import onnxruntime
 
     path, inputs = export(case, directory)
@@ -102,7 +102,7 @@ def open_onnxruntime(case, threads, directory):
     return lambda: session.run(None, {"x": inputs})
 
 
-def open_openvino(case, threads, directory):
+def open_openvino(case, threads, directory, precision):
     import openvino
 
     path, inputs = export(case, directory)
@@ -110,12 +110,12 @@ def open_openvino(case, threads, directory):
     model = core.read_model(path)
     model.reshape(list(inputs.shape))
     compiled = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads,
-                                                 "INFERENCE_PRECISION_HINT": "f32",
+                                                 "INFERENCE_PRECISION_HINT": precision,
                                                  "PERFORMANCE_HINT": "LATENCY"})
     return lambda: compiled([inputs])
 
 
-def open_ctranslate2(case, threads, directory):
+def open_ctranslate2(case, threads, directory, precision):
     import ctranslate2
     import ctranslate2.converters
     import torch  # noqa: F401  (loaded before the converter's own import)
@@ -133,16 +133,16 @@ def open_ctranslate2(case, threads, directory):
     BertTokenizer(os.path.join(source, "vocab.txt")).save_pretrained(source)
     target = os.path.join(directory, "converted")
     ctranslate2.converters.TransformersConverter(source).convert(target)
-    encoder = ctranslate2.Encoder(target, compute_type="float32", inter_threads=1,
+    encoder = ctranslate2.Encoder(target, compute_type={"f32": "float32", "bf16": "bfloat16"}[precision], inter_threads=1,
                                   intra_threads=threads)
     ids = inputs.tolist()
     return lambda: encoder.forward_batch(ids)
 
 
-def worker(peer, case, threads, clock):
+def worker(peer, case, threads, precision, clock):
     """Answers every line of input with the seconds of one pass."""
     with tempfile.TemporaryDirectory() as directory:
-        one_pass = globals()["open_" + peer](case, threads, directory)
+        one_pass = globals()["open_" + peer](case, threads, directory, precision)
         one_pass()
         print("ready", flush=True)
         for _ in sys.stdin:
@@ -192,7 +192,7 @@ def run_case(case, arguments, environment, failures):
     for peer in arguments.peer:
         try:
             runners[peer] = Runner([sys.executable, __file__, "--worker", peer, "--case", case,
-                                    *common], environment)
+                                    "--precision", arguments.precision, *common], environment)
         except RuntimeError as error:
             failures.append(f"{case}, {peer}: {error}")
     seconds = {name: [] for name in runners}
@@ -214,12 +214,12 @@ def main():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--peer", nargs="+", choices=PEERS, default=list(PEERS))
-    parser.add_argument("--precision", choices=("f32", "bf16", "auto"), default="f32")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--processor-time", action="store_true")
     parser.add_argument("--worker", choices=PEERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        worker(arguments.worker, arguments.case[0], arguments.threads,
+        worker(arguments.worker, arguments.case[0], arguments.threads, arguments.precision,
                time.process_time if arguments.processor_time else time.perf_counter)
         return
     if not arguments.bench:
