@@ -2,6 +2,7 @@
 #include <string>
 
 #include "mmra/core/files.h"
+#include "mmra/core/memory.h"
 #include "mmra/encoders/builtin/builtin_encoders.h"
 #include "mmra/encoders/encoder_set.h"
 #include "mmra/encoders/pretrained/pretrained_encoders.h"
@@ -31,7 +32,10 @@ std::string fingerprint_of_set(const std::filesystem::path& set_directory) {
 }
 
 EncoderSet open_encoder_set(const std::filesystem::path& directory, Precision precision) {
-  if (kind_of(directory) == "pretrained") return open_pretrained(directory, precision);
+  if (kind_of(directory) == "pretrained") {
+    return_large_blocks_to_system();  // a captioner's keys and values are hundreds of megabytes
+    return open_pretrained(directory, precision);
+  }
   return open_builtin(directory);
 }
 

@@ -1,0 +1,12 @@
+#pragma once
+
+namespace mmra {
+
+/// From here on blocks of 4 MiB or more are the system's own pages, and go back to it when they are
+/// freed. glibc by itself keeps such blocks in a heap for each thread once one has been freed, and
+/// what several threads use in turns (a transformer's states) is then held several times. Each such
+/// block costs page faults, so that this is for work that is long beside its allocations. For the
+/// whole process; does nothing where the C library is another.
+void return_large_blocks_to_system() noexcept;
+
+}  // namespace mmra
