@@ -247,7 +247,7 @@ TEST_F(IndexCommands, ADamagedSegmentIsFoundAndRepaired) {
   EXPECT_THAT(result.out, HasSubstr("segment-"));
   result = run_mmra({"bank", "verify", "--repair", "--bank", bank(), "--quiet"});
   EXPECT_EQ(result.status, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("the index was made anew"));
+  EXPECT_THAT(result.out, HasSubstr("its records were indexed anew"));
   EXPECT_EQ(run_mmra({"bank", "verify", "--bank", bank()}).status, 0);
   EXPECT_EQ(info()["search"]["tail"], 0);
 }

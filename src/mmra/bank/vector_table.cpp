@@ -1,7 +1,5 @@
 #include "mmra/bank/vector_table.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -127,21 +125,17 @@ using Sink = std::function<void(const void* data, std::size_t size)>;
 /// Writes one section after the other and keeps their checksums.
 class SectionWriter {
  public:
-  explicit SectionWriter(const Sink& sink)
-      : sink_(sink), state_(XXH3_createState(), &XXH3_freeState) {
-    XXH3_64bits_reset(state_.get());
-  }
+  explicit SectionWriter(const Sink& sink) : sink_(sink) {}
 
   void write(const void* data, std::size_t size) {
     if (size == 0) return;
-    XXH3_64bits_update(state_.get(), data, size);
+    checksum_.add({static_cast<const std::byte*>(data), size});
     sink_(data, size);
     written_ += size;
   }
   void end_section() {
     static constexpr char kZeros[kAlignment] = {};
-    checksums_[section_++] = XXH3_64bits_digest(state_.get());
-    XXH3_64bits_reset(state_.get());
+    checksums_[section_++] = std::exchange(checksum_, {}).value();
     const std::size_t padding = (kAlignment - written_ % kAlignment) % kAlignment;
     if (padding > 0) sink_(kZeros, padding);
     written_ = 0;
@@ -160,7 +154,7 @@ class SectionWriter {
 
  private:
   const Sink& sink_;
-  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state_;
+  RunningChecksum checksum_;
   std::uint64_t checksums_[kNumSections] = {};
   int section_ = 0;
   std::size_t written_ = 0;

@@ -35,6 +35,29 @@ std::uint64_t checksum64(std::string_view bytes) noexcept {
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 
+struct RunningChecksum::State {
+  XXH3_state_t xxh3;
+};
+
+RunningChecksum::RunningChecksum() : state_(std::make_unique<State>()) {
+  XXH3_64bits_reset(&state_->xxh3);
+}
+RunningChecksum::RunningChecksum(const RunningChecksum& other)
+    : state_(std::make_unique<State>(*other.state_)) {}
+RunningChecksum& RunningChecksum::operator=(const RunningChecksum& other) {
+  *this = RunningChecksum(other);
+  return *this;
+}
+RunningChecksum::RunningChecksum(RunningChecksum&& other) noexcept = default;
+RunningChecksum& RunningChecksum::operator=(RunningChecksum&& other) noexcept = default;
+RunningChecksum::~RunningChecksum() = default;
+
+void RunningChecksum::add(std::span<const std::byte> bytes) noexcept {
+  XXH3_64bits_update(&state_->xxh3, bytes.data(), bytes.size());
+}
+
+std::uint64_t RunningChecksum::value() const noexcept { return XXH3_64bits_digest(&state_->xxh3); }
+
 std::uint64_t seeded_hash(std::string_view bytes, std::uint64_t seed) noexcept {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }

@@ -42,6 +42,13 @@ retrieval::IndexReport reindex_bank(bank::MemoryBank& bank,
 [[nodiscard]] std::vector<bank::Problem> find_index_problems(
     const bank::MemoryBank& bank, const std::filesystem::path& bank_directory, int num_threads);
 
+/// Makes anew what find_index_problems() finds, and says what it found and did; a setting that
+/// cannot be read is removed, and search is exact then. Throws as retrieval::update_index().
+std::vector<bank::Repair> repair_bank_index(const bank::MemoryBank& bank,
+                                            const std::filesystem::path& bank_directory,
+                                            const retrieval::IndexOptions& options,
+                                            ProgressSink& progress);
+
 /// What search costs in a bank, and what its index would change.
 struct SearchCost {
   std::string index = "exact";  ///< the setting
@@ -51,7 +58,7 @@ struct SearchCost {
   std::size_t num_in_tail = 0;  ///< records that are searched exactly
   std::int64_t bytes = 0;       ///< of the segments' files
   float least_recall = 1.0F;    ///< at 10, of the segments' samples
-  /// Of one query by exact search on one thread; measured on the first rows, now.
+  /// Of one query by exact search on one thread; measured now, on as many made vectors or fewer.
   double exact_seconds = 0.0;
 };
 [[nodiscard]] SearchCost measure_search(const bank::MemoryBank& bank,

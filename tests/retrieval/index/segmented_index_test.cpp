@@ -292,7 +292,7 @@ TEST_F(Segments, ASegmentOfAnotherDimensionIsAFault) {
   build("HNSW16");
   for (ClusteredRow& row : rows_) row.vector.resize(kDim / 2);
   change();
-  EXPECT_THAT(open()->faults(), ElementsAre(HasSubstr("another dimension")));
+  EXPECT_THAT(open()->faults(), ElementsAre(HasSubstr("of 16 dimensions, the bank's have 8")));
 }
 
 TEST_F(Segments, AreReadOnceWhileTheyStayTheSame) {

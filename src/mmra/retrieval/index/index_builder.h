@@ -24,8 +24,6 @@ struct IndexOptions {
 struct IndexReport {
   std::size_t num_segments = 0;  ///< of the index now
   std::size_t num_made = 0;      ///< of these, by this call
-  std::size_t num_indexed = 0;   ///< rows in segments
-  std::size_t num_in_tail = 0;   ///< rows that are searched exactly
   float least_recall = 1.0F;     ///< at 10, of a sample, of the segments made by this call
   std::int64_t bytes = 0;        ///< of all segments' files
 };
@@ -40,7 +38,9 @@ IndexReport build_index(const std::filesystem::path& bank, const bank::BankTable
 
 /// Brings the bank's index up to date, where it has one: rows of the tail come into a new segment,
 /// small segments are joined, and those of which a quarter is dead, or that cannot be read, are
-/// made anew. `all`: however little there is to do; else only where it is worth it.
+/// made anew; so is all of an index that is not of the bank's setting. `all`: however little there
+/// is to do; else only where it is worth it. Rows that are too few for the setting's kind of index
+/// stay in the tail.
 IndexReport update_index(const std::filesystem::path& bank,
                          const std::shared_ptr<const bank::BankTable>& table, bool all,
                          const IndexOptions& options, ProgressSink& progress);

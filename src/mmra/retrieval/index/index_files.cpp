@@ -20,9 +20,14 @@ fs::path list_file(const fs::path& bank) { return index_directory(bank) / "segme
 
 /// Empty where there is no such file.
 std::optional<JsonView> read_json(const fs::path& file) {
-  std::error_code code;
-  if (!fs::exists(file, code)) return std::nullopt;
-  const JsonView json = JsonView::parse(read_file(file), file.string());
+  std::string text;
+  try {
+    text = read_file(file);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kNotFound) return std::nullopt;
+    throw;
+  }
+  const JsonView json = JsonView::parse(text, file.string());
   const int version = json.at("version").integer();
   if (version > kVersion) {
     throw Error(ErrorKind::kUnsupported,

@@ -1,7 +1,5 @@
 #include "mmra/retrieval/index/segment.h"
 
-#include <xxhash.h>
-
 #include <cstring>
 #include <type_traits>
 #include <utility>
@@ -42,12 +40,10 @@ std::uint64_t checksum_of(const FileHeader& header) {
 class Body {
  public:
   using Sink = std::function<void(const void* data, std::size_t size)>;
-  explicit Body(Sink sink) : sink_(std::move(sink)), state_(XXH3_createState(), &XXH3_freeState) {
-    XXH3_64bits_reset(state_.get());
-  }
+  explicit Body(Sink sink) : sink_(std::move(sink)) {}
   void write(const void* data, std::size_t size) {
     if (size == 0) return;
-    XXH3_64bits_update(state_.get(), data, size);
+    checksum_.add({static_cast<const std::byte*>(data), size});
     size_ += size;
     sink_(data, size);
   }
@@ -55,12 +51,12 @@ class Body {
   void write_all(const std::vector<T>& values) {
     write(values.data(), values.size() * sizeof(T));
   }
-  [[nodiscard]] std::uint64_t checksum() const { return XXH3_64bits_digest(state_.get()); }
+  [[nodiscard]] std::uint64_t checksum() const { return checksum_.value(); }
   [[nodiscard]] std::uint64_t size() const { return size_; }
 
  private:
   Sink sink_;
-  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state_;
+  RunningChecksum checksum_;
   std::uint64_t size_ = 0;
 };
 

@@ -19,6 +19,8 @@ constexpr std::size_t kSampledPlaces = 128;
 constexpr double kCostOfAdmission = 0.5;
 constexpr std::size_t kRowsPerTask = 16'384;
 constexpr std::size_t kQueriesPerTask = 8;
+// Whoever makes an index anew removes the old segments: who opens it then looks again, so often.
+constexpr int kAttemptsMore = 3;
 
 struct Candidate {
   std::int32_t row;
@@ -55,6 +57,20 @@ void place(const bank::BankTable& table, int num_threads, PlacedSegment& placed)
   for (std::size_t i = 0; i < segment.num_places(); ++i) {
     const std::uint32_t row = segment.rows()[i];
     if (row < table.num_rows()) placed.rows[i] = static_cast<std::int32_t>(row);
+  }
+}
+
+/// A row belongs to the first segment that has it; to the others it is dead.
+void claim_rows(PlacedSegment& placed, std::vector<bool>& is_claimed) {
+  for (std::int32_t& row : placed.rows) {
+    if (row == PlacedSegment::kDead) continue;
+    const auto at = static_cast<std::size_t>(row);
+    if (is_claimed[at]) {
+      row = PlacedSegment::kDead;
+    } else {
+      is_claimed[at] = true;
+      ++placed.num_alive;
+    }
   }
 }
 
@@ -216,47 +232,60 @@ bool is_zero(std::span<const float> vector) {
 std::shared_ptr<const SegmentedIndex> SegmentedIndex::open(
     const fs::path& bank, std::shared_ptr<const bank::BankTable> table, int num_threads,
     const SegmentedIndex* previous) {
-  const auto spec = read_index_spec(bank);
-  if (!spec) return nullptr;
-  std::shared_ptr<SegmentedIndex> index(new SegmentedIndex());
-  index->spec_ = *spec;
-  std::vector<bool> is_placed(table->num_rows(), false);
-  SegmentList list;
-  try {
-    list = read_segment_list(bank).value_or(SegmentList{*spec, {}});
-  } catch (const Error& error) {
-    index->faults_.emplace_back(error.what());
+  std::shared_ptr<const SegmentedIndex> last;
+  for (int attempt = 0;; ++attempt) {
+    const auto spec = read_index_spec(bank);
+    if (!spec) return nullptr;
+    std::shared_ptr<SegmentedIndex> index(new SegmentedIndex(*spec, table));
+    index->take_list(bank);
+    if (index->take_segments(bank, num_threads, previous) || attempt == kAttemptsMore) return index;
+    last = std::move(index);
+    previous = last.get();  // what it has read need not be read again
   }
-  for (const std::string& file : list.files) {
+}
+
+void SegmentedIndex::take_list(const fs::path& bank) {
+  try {
+    SegmentList list = read_segment_list(bank).value_or(SegmentList{});
+    files_spec_ = std::move(list.spec);
+    files_ = std::move(list.files);
+  } catch (const Error& error) {
+    faults_.emplace_back(error.what());
+  }
+}
+
+/// False where a file was not there: either it is lost, or the index was made anew since the list
+/// was read.
+bool SegmentedIndex::take_segments(const fs::path& bank, int num_threads,
+                                   const SegmentedIndex* previous) {
+  bool are_all_there = true;
+  std::vector<bool> is_claimed(table_->num_rows(), false);
+  for (const std::string& file : files_) {
     try {
       PlacedSegment placed;
       placed.file = file;
       placed.segment = segment_of(bank, file, previous);
-      if (placed.segment->head().dim != static_cast<std::uint32_t>(table->retrieval_dim())) {
-        throw Error(ErrorKind::kCorruptData, (index_directory(bank) / file).string() +
-                                                 " is of vectors of another dimension; make it "
-                                                 "anew with `mmra bank reindex`");
-      }
-      place(*table, num_threads, placed);
-      for (std::int32_t& row : placed.rows) {
-        if (row == PlacedSegment::kDead) continue;
-        if (is_placed[static_cast<std::size_t>(row)]) {
-          row = PlacedSegment::kDead;  // an earlier segment has it
-        } else {
-          is_placed[static_cast<std::size_t>(row)] = true;
-          ++placed.num_alive;
-        }
-      }
-      index->segments_.push_back(std::move(placed));
+      require_dim(*placed.segment, index_directory(bank) / file);
+      place(*table_, num_threads, placed);
+      claim_rows(placed, is_claimed);
+      segments_.push_back(std::move(placed));
     } catch (const Error& error) {
-      index->faults_.emplace_back(error.what());
+      faults_.emplace_back(error.what());
+      if (error.kind() == ErrorKind::kNotFound) are_all_there = false;
     }
   }
-  for (std::size_t row = 0; row < is_placed.size(); ++row) {
-    if (!is_placed[row]) index->tail_.push_back(static_cast<std::uint32_t>(row));
+  for (std::size_t row = 0; row < is_claimed.size(); ++row) {
+    if (!is_claimed[row]) tail_.push_back(static_cast<std::uint32_t>(row));
   }
-  index->table_ = std::move(table);
-  return index;
+  return are_all_there;
+}
+
+void SegmentedIndex::require_dim(const Segment& segment, const fs::path& file) const {
+  if (segment.head().dim == static_cast<std::uint32_t>(table_->retrieval_dim())) return;
+  throw Error(ErrorKind::kCorruptData,
+              file.string() + " is of vectors of " + std::to_string(segment.head().dim) +
+                  " dimensions, the bank's have " + std::to_string(table_->retrieval_dim()) +
+                  "; make it anew with `mmra bank reindex`");
 }
 
 bool SegmentedIndex::is_of(const bank::BankTable& table) const {
