@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "mmra/core/error.h"
@@ -35,15 +36,17 @@ std::uint64_t checksum64(std::string_view bytes) noexcept {
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 
-struct RunningChecksum::State {
-  XXH3_state_t xxh3;
-};
-
-RunningChecksum::RunningChecksum() : state_(std::make_unique<State>()) {
-  XXH3_64bits_reset(&state_->xxh3);
+void RunningChecksum::Freeing::operator()(XXH3_state_s* state) const noexcept {
+  XXH3_freeState(state);
 }
-RunningChecksum::RunningChecksum(const RunningChecksum& other)
-    : state_(std::make_unique<State>(*other.state_)) {}
+
+RunningChecksum::RunningChecksum() : state_(XXH3_createState()) {
+  if (!state_) throw std::bad_alloc();
+  XXH3_64bits_reset(state_.get());
+}
+RunningChecksum::RunningChecksum(const RunningChecksum& other) : RunningChecksum() {
+  XXH3_copyState(state_.get(), other.state_.get());
+}
 RunningChecksum& RunningChecksum::operator=(const RunningChecksum& other) {
   *this = RunningChecksum(other);
   return *this;
@@ -53,10 +56,10 @@ RunningChecksum& RunningChecksum::operator=(RunningChecksum&& other) noexcept = 
 RunningChecksum::~RunningChecksum() = default;
 
 void RunningChecksum::add(std::span<const std::byte> bytes) noexcept {
-  XXH3_64bits_update(&state_->xxh3, bytes.data(), bytes.size());
+  XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
 }
 
-std::uint64_t RunningChecksum::value() const noexcept { return XXH3_64bits_digest(&state_->xxh3); }
+std::uint64_t RunningChecksum::value() const noexcept { return XXH3_64bits_digest(state_.get()); }
 
 std::uint64_t seeded_hash(std::string_view bytes, std::uint64_t seed) noexcept {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+struct XXH3_state_s;  // of xxhash.h
+
 namespace mmra {
 
 /// XXH3-64 of bytes: the checksum in our file formats.
@@ -29,8 +31,10 @@ class RunningChecksum {
   [[nodiscard]] std::uint64_t value() const noexcept;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  struct Freeing {
+    void operator()(XXH3_state_s* state) const noexcept;
+  };
+  std::unique_ptr<XXH3_state_s, Freeing> state_;
 };
 
 /// XXH3-64 with a seed: the hash behind seeded splits and hashed words; stable for ever.
