@@ -80,14 +80,17 @@ std::shared_ptr<const retrieval::SegmentedIndex> open_bank_index(const fs::path&
   return open_bank_index(bank_directory, bank.table(), num_threads);
 }
 
-void update_derived_files(const bank::MemoryBank& bank, const fs::path& bank_directory,
-                          int num_threads, const std::stop_token& stop, ProgressSink& progress) {
+retrieval::IndexReport update_derived_files(const bank::MemoryBank& bank,
+                                            const fs::path& bank_directory, int num_threads,
+                                            const std::stop_token& stop, ProgressSink& progress,
+                                            const retrieval::SegmentedIndex* read_already) {
   const auto table = bank.table();  // saves its file
-  if (bank::is_milvus_address(bank_directory)) return;
+  if (bank::is_milvus_address(bank_directory)) return {};
   retrieval::IndexOptions options;
   options.num_threads = num_threads;
   options.stop = stop;
-  retrieval::update_index(bank_directory, table, /*all=*/false, options, progress);
+  return retrieval::update_index(bank_directory, table, /*all=*/false, options, progress,
+                                 read_already);
 }
 
 retrieval::IndexReport reindex_bank(bank::MemoryBank& bank, const fs::path& bank_directory,

@@ -275,7 +275,15 @@ Plan plan_update(const SegmentedIndex& index, const IndexOptions& options, std::
   return plan;
 }
 
-bool is_worth_it(const SegmentedIndex& index) {
+SegmentList list_of(const SegmentedIndex& index) {
+  SegmentList list{index.spec(), {}};
+  for (const PlacedSegment& placed : index.segments()) list.files.push_back(placed.file);
+  return list;
+}
+
+}  // namespace
+
+bool is_worth_updating(const SegmentedIndex& index) {
   if (index.is_of_another_spec()) return true;
   std::size_t num_alive = 0;
   for (const PlacedSegment& placed : index.segments()) {
@@ -285,14 +293,6 @@ bool is_worth_it(const SegmentedIndex& index) {
   return index.tail().size() >= kLeastTail &&
          static_cast<double>(index.tail().size()) >= kTailShare * static_cast<double>(num_alive);
 }
-
-SegmentList list_of(const SegmentedIndex& index) {
-  SegmentList list{index.spec(), {}};
-  for (const PlacedSegment& placed : index.segments()) list.files.push_back(placed.file);
-  return list;
-}
-
-}  // namespace
 
 IndexReport build_index(const fs::path& bank, const bank::BankTable& table, const std::string& spec,
                         const IndexOptions& options, ProgressSink& progress) {
@@ -317,12 +317,13 @@ IndexReport build_index(const fs::path& bank, const bank::BankTable& table, cons
 }
 
 IndexReport update_index(const fs::path& bank, const std::shared_ptr<const bank::BankTable>& table,
-                         bool all, const IndexOptions& options, ProgressSink& progress) {
+                         bool all, const IndexOptions& options, ProgressSink& progress,
+                         const SegmentedIndex* read_already) {
   check_rows_per_segment(options);
-  const auto index = SegmentedIndex::open(bank, table, options.num_threads);
+  const auto index = SegmentedIndex::open(bank, table, options.num_threads, read_already);
   if (index == nullptr) return {};
   const bool has_work = !index->tail().empty() || !index->faults().empty();
-  if (!is_worth_it(*index) && !(all && has_work)) return complete({}, bank, list_of(*index));
+  if (!is_worth_updating(*index) && !(all && has_work)) return complete({}, bank, list_of(*index));
   const std::size_t num_needed = FaissIndex::num_needed(index->spec(), dim_of(*table));
   Plan plan = index->is_of_another_spec() ? Plan{{index->spec(), {}}, all_rows_of(*table)}
                                           : plan_update(*index, options, num_needed);

@@ -7,6 +7,7 @@
 
 #include "mmra/bank/memory_bank.h"
 #include "mmra/core/progress.h"
+#include "mmra/retrieval/index/segmented_index.h"
 
 namespace mmra::retrieval {
 
@@ -36,13 +37,18 @@ IndexReport build_index(const std::filesystem::path& bank, const bank::BankTable
                         const std::string& spec, const IndexOptions& options,
                         ProgressSink& progress);
 
+/// Whether an index has so much that is searched exactly, or so much that is dead, that bringing it
+/// up to date is worth the work.
+[[nodiscard]] bool is_worth_updating(const SegmentedIndex& index);
+
 /// Brings the bank's index up to date, where it has one: rows of the tail come into a new segment,
 /// small segments are joined, and those of which a quarter is dead, or that cannot be read, are
 /// made anew; so is all of an index that is not of the bank's setting. `all`: however little there
 /// is to do; else only where it is worth it. Rows that are too few for the setting's kind of index
-/// stay in the tail.
+/// stay in the tail. `read_already`: segments that need not be read again.
 IndexReport update_index(const std::filesystem::path& bank,
                          const std::shared_ptr<const bank::BankTable>& table, bool all,
-                         const IndexOptions& options, ProgressSink& progress);
+                         const IndexOptions& options, ProgressSink& progress,
+                         const SegmentedIndex* read_already = nullptr);
 
 }  // namespace mmra::retrieval
