@@ -277,7 +277,7 @@ int run_compact(const BankFlags& flags, const CommonOptions& common) {
 }
 
 int run_backup(const BankFlags& flags, const CommonOptions& common) {
-  open_for_reading(flags.bank)->backup(flags.out);
+  pipeline::backup_bank(*open_for_reading(flags.bank), flags.bank, flags.out);
   const bank::BankInfo info = open_for_reading(flags.out)->info();
   if (common.json) {
     print_json({{"records", info.num_records},

@@ -296,6 +296,22 @@ TEST_F(IndexCommands, CompactionLeavesNoTraceOfWhatWasRemoved) {
   EXPECT_EQ(info()["search"]["indexed"], 3000);
 }
 
+TEST_F(IndexCommands, ABackupKeepsTheSetting) {
+  ASSERT_EQ(reindex("HNSW16").status, 0);
+  const std::string copy = directory_ / "copy";
+  ASSERT_EQ(run_mmra({"bank", "backup", "--bank", bank(), "--out", copy}).status, 0);
+  const auto cost_of_copy = [&] {
+    return json::parse(run_mmra({"bank", "info", "--bank", copy, "--json"}).out);
+  };
+  EXPECT_EQ(cost_of_copy()["index"], "HNSW16");
+  EXPECT_EQ(cost_of_copy()["search"]["tail"], 3000) << "searched exactly until it is made";
+  EXPECT_EQ(run_mmra({"bank", "reindex", "--bank", copy, "--quiet"}).status, 0);
+  EXPECT_EQ(cost_of_copy()["search"]["indexed"], 3000);
+  write_file_atomically(bank() + "/index.json", "{");
+  EXPECT_EQ(run_mmra({"bank", "backup", "--bank", bank(), "--out", directory_ / "other"}).status,
+            0);
+}
+
 TEST_F(IndexCommands, InfoReadsNoVectorsWhereThereIsNoIndex) {
   std::filesystem::remove(bank() + "/derived/vectors.bin");
   EXPECT_GT(info()["search"]["exact_seconds"], 0.0);

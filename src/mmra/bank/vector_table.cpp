@@ -433,16 +433,27 @@ std::string fault_of_columns(const VectorTable& table, ByteView file) {
 }  // namespace
 
 void TableColumns::append(const Record& record, const PopularityHistory* history) {
+  append(record.id, record.popularity, record.posted_at, record.split,
+         history != nullptr ? HistoryView{history->untimed, history->timed}
+                            : HistoryView{record.popularity, {}});
+}
+
+void TableColumns::append(const BankTable& table, std::size_t row) {
+  append(table.id(row), table.popularity(row), table.posted_at(row), table.split(row),
+         table.history(row));
+}
+
+void TableColumns::append(std::string_view id, std::optional<double> label,
+                          std::optional<Timestamp> posted, Split in_split,
+                          const HistoryView& history) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  id_bytes += record.id;
+  id_bytes += id;
   id_ends.push_back(id_bytes.size());
-  popularity.push_back(record.popularity.value_or(kNone));
-  posted_at.push_back(record.posted_at ? record.posted_at->ms : kNoTime);
-  split.push_back(static_cast<std::uint8_t>(record.split));
-  untimed.push_back((history != nullptr ? history->untimed : record.popularity).value_or(kNone));
-  if (history != nullptr) {
-    observations.insert(observations.end(), history->timed.begin(), history->timed.end());
-  }
+  popularity.push_back(label.value_or(kNone));
+  posted_at.push_back(posted ? posted->ms : kNoTime);
+  split.push_back(static_cast<std::uint8_t>(in_split));
+  untimed.push_back(history.untimed.value_or(kNone));
+  observations.insert(observations.end(), history.timed.begin(), history.timed.end());
   observation_ends.push_back(observations.size());
 }
 

@@ -147,6 +147,17 @@ std::vector<bank::Repair> repair_bank_index(const bank::MemoryBank& bank,
   return repairs;
 }
 
+void backup_bank(const bank::MemoryBank& bank, const fs::path& bank_directory, const fs::path& to) {
+  bank.backup(to);
+  try {
+    if (const auto spec = retrieval::read_index_spec(bank_directory)) {
+      retrieval::write_index_spec(to, spec);
+    }
+  } catch (const Error& error) {
+    if (!is_of_files(error)) throw;
+  }
+}
+
 SearchCost measure_search(const bank::MemoryBank& bank, const fs::path& bank_directory,
                           int num_threads) {
   SearchCost cost;

@@ -51,6 +51,11 @@ std::vector<bank::Repair> repair_bank_index(const bank::MemoryBank& bank,
                                             const retrieval::IndexOptions& options,
                                             ProgressSink& progress);
 
+/// Copies the bank (MemoryBank::backup) with its setting, of which the copy's index can be made; a
+/// setting that cannot be read stays behind.
+void backup_bank(const bank::MemoryBank& bank, const std::filesystem::path& bank_directory,
+                 const std::filesystem::path& to);
+
 /// What search costs in a bank, and what its index would change.
 struct SearchCost {
   std::string index = "exact";  ///< the setting

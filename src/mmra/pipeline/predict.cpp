@@ -292,10 +292,12 @@ constexpr std::size_t kValuesWorthBytes = std::size_t{1} << 24;
 PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
                                    const std::filesystem::path& model_directory, int num_threads,
                                    encoders::Precision precision,
-                                   std::optional<int> network_threads, const std::string& horizon)
+                                   std::optional<int> network_threads, const std::string& horizon,
+                                   std::shared_ptr<const bank::MemoryBank> opened)
     : num_threads_(num_threads),
       bank_directory_(bank_directory),
-      bank_(bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)),
+      bank_(opened != nullptr ? std::move(opened)
+                              : bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)),
       schema_(bank_->info().schema),
       card_(load_training_card(model_directory)),
       similarity_scale_(

@@ -62,11 +62,13 @@ class PredictionEngine {
  public:
   /// Throws where bank or model cannot be opened, or do not belong together (check_same_encoders).
   /// `horizon` ("7d"): labels so long after posting instead of those that the model learned.
-  /// `network_threads`: of the model alone, where others than `num_threads` suit it.
+  /// `network_threads`: of the model alone, where others than `num_threads` suit it. `opened`: the
+  /// same bank where the caller has it open; its writer knows what has changed in it.
   PredictionEngine(const std::filesystem::path& bank_directory,
                    const std::filesystem::path& model_directory, int num_threads,
                    encoders::Precision precision = encoders::Precision::kAuto,
-                   std::optional<int> network_threads = {}, const std::string& horizon = {});
+                   std::optional<int> network_threads = {}, const std::string& horizon = {},
+                   std::shared_ptr<const bank::MemoryBank> opened = nullptr);
 
   [[nodiscard]] Prediction predict(const Query& query, const std::stop_token& stop);
   /// [titles] what predict() says of the clip or stored record under each of them (`query.title` is
@@ -138,7 +140,7 @@ class PredictionEngine {
 
   int num_threads_;
   std::filesystem::path bank_directory_;
-  std::unique_ptr<bank::MemoryBank> bank_;
+  std::shared_ptr<const bank::MemoryBank> bank_;
   bank::BankSchema schema_;
   TrainingCard card_;
   std::optional<double> similarity_scale_;  ///< nothing: the model does not look at instances

@@ -1,10 +1,14 @@
 #include "mmra/retrieval/similarity.h"
 
+#include <algorithm>
+
 #include "mmra/core/vectorised.h"
 
 namespace mmra::retrieval {
+namespace {
 
-MMRA_VECTORISED float quick_similarity(const float* a, const float* b, std::size_t dim) {
+/// Part of what is compiled for each kind of processor.
+[[gnu::always_inline]] inline float inner_product(const float* a, const float* b, std::size_t dim) {
   constexpr std::size_t kLanes = 32;
   float sums[kLanes] = {};
   std::size_t i = 0;
@@ -18,6 +22,24 @@ MMRA_VECTORISED float quick_similarity(const float* a, const float* b, std::size
     for (std::size_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
   }
   return sums[0];
+}
+
+}  // namespace
+
+MMRA_VECTORISED float quick_similarity(const float* a, const float* b, std::size_t dim) {
+  return inner_product(a, b, dim);
+}
+
+MMRA_VECTORISED void quick_similarities(const float* vector, const float* vectors, std::size_t dim,
+                                        std::span<const std::int32_t> places, float* scores) {
+  // So many on their way keep the memory busy; more would push each other out of the cache.
+  constexpr std::size_t kAhead = 8;
+  const auto at = [&](std::size_t i) { return vectors + static_cast<std::size_t>(places[i]) * dim; };
+  for (std::size_t i = 0; i < std::min(kAhead, places.size()); ++i) prefetch_vector(at(i), dim);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (i + kAhead < places.size()) prefetch_vector(at(i + kAhead), dim);
+    scores[i] = inner_product(vector, at(i), dim);
+  }
 }
 
 }  // namespace mmra::retrieval

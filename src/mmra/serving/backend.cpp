@@ -58,9 +58,10 @@ std::unique_ptr<IndexKeeper> Backend::make_index_keeper() {
 }
 
 std::shared_ptr<pipeline::PredictionEngine> Backend::open_engine() const {
+  const bool is_here = !bank::is_milvus_address(options_.bank_directory);
   auto engine = std::make_shared<pipeline::PredictionEngine>(
       options_.bank_directory, options_.model_directory, options_.num_threads, options_.precision,
-      kNetworkThreads);
+      kNetworkThreads, /*horizon=*/"", is_here ? bank_ : nullptr);
   engine->wait_until_loaded();
   return engine;
 }

@@ -84,7 +84,7 @@ class Backend {
 
   ServiceOptions options_;
   Metrics metrics_;
-  std::unique_ptr<bank::MemoryBank> bank_;
+  std::shared_ptr<bank::MemoryBank> bank_;
   BankListing listing_;
   sandbox::ClipDecoder decoder_;
   mutable std::mutex mutex_;  ///< of the next two

@@ -238,20 +238,11 @@ class FlatScorer {
  public:
   FlatScorer(const float* vectors, std::span<const float> query)
       : vectors_(vectors), query_(query) {}
-  [[nodiscard]] float score(std::int32_t place) const {
-    return quick_similarity(query_.data(), vector(place), query_.size());
-  }
-  void prefetch(std::int32_t place) const {
-    constexpr std::size_t kFloatsOfCacheLine = 16;
-    for (std::size_t i = 0; i < query_.size(); i += kFloatsOfCacheLine) {
-      __builtin_prefetch(vector(place) + i);
-    }
+  void score(std::span<const std::int32_t> places, float* scores) const {
+    quick_similarities(query_.data(), vectors_, query_.size(), places, scores);
   }
 
  private:
-  [[nodiscard]] const float* vector(std::int32_t place) const {
-    return vectors_ + static_cast<std::size_t>(place) * query_.size();
-  }
   const float* vectors_;
   std::span<const float> query_;
 };
@@ -263,8 +254,9 @@ class CodeScorer {
       : computer_(storage.get_distance_computer()) {
     computer_->set_query(query.data());
   }
-  [[nodiscard]] float score(std::int32_t place) const { return (*computer_)(place); }
-  void prefetch(std::int32_t /*place*/) const {}
+  void score(std::span<const std::int32_t> places, float* scores) const {
+    for (std::size_t i = 0; i < places.size(); ++i) scores[i] = (*computer_)(places[i]);
+  }
 
  private:
   std::unique_ptr<faiss::DistanceComputer> computer_;

@@ -13,8 +13,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// So many places of a segment are asked how many of them are admitted, about.
+// So many places of a segment are asked how many of them are admitted, about; the first few are
+// enough where all are.
 constexpr std::size_t kSampledPlaces = 128;
+constexpr std::size_t kFirstSampledPlaces = 16;
 // Looking whether a place is admitted costs about half of what comparing its vector does.
 constexpr double kCostOfAdmission = 0.5;
 constexpr std::size_t kRowsPerTask = 16'384;
@@ -126,9 +128,12 @@ class QuerySearch {
 
   /// The k best by the similarity that search_exact reports.
   std::span<const Candidate> finish() {
-    for (Candidate& candidate : candidates_) {
-      candidate.score = canonical_similarity(
-          vector_, {row_vector(static_cast<std::size_t>(candidate.row)), vector_.size()});
+    for (std::size_t i = 0; i < candidates_.size(); ++i) {
+      if (i + 1 < candidates_.size()) {
+        prefetch_vector(vector_of(candidates_[i + 1]), vector_.size());
+      }
+      candidates_[i].score =
+          canonical_similarity(vector_, {vector_of(candidates_[i]), vector_.size()});
     }
     const std::size_t count = std::min(k_, candidates_.size());
     std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(count),
@@ -144,16 +149,30 @@ class QuerySearch {
   [[nodiscard]] const float* row_vector(std::size_t row) const {
     return table_.retrieval_vectors().data() + row * vector_.size();
   }
+  [[nodiscard]] const float* vector_of(const Candidate& candidate) const {
+    return row_vector(static_cast<std::size_t>(candidate.row));
+  }
   [[nodiscard]] float similarity_to(const float* vector) const {
     return quick_similarity(vector_.data(), vector, vector_.size());
   }
 
+  /// Of so many of the places before `end`.
+  [[nodiscard]] std::size_t count_admitted(const PlacedSegment& placed, std::size_t end,
+                                           std::size_t sample_size) const {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < sample_size; ++i) {
+      count += admits_row(placed.rows[i * end / sample_size]) ? 1 : 0;
+    }
+    return count;
+  }
+
   /// How many of the places before `end` are admitted, by a sample of them.
   [[nodiscard]] double expect_admitted(const PlacedSegment& placed, std::size_t end) const {
-    const std::size_t size = std::min(end, kSampledPlaces);
-    std::size_t num_admitted = 0;
-    for (std::size_t i = 0; i < size; ++i) {
-      num_admitted += admits_row(placed.rows[i * end / size]) ? 1 : 0;
+    std::size_t size = std::min(end, kFirstSampledPlaces);
+    std::size_t num_admitted = count_admitted(placed, end, size);
+    if (num_admitted < size) {
+      size = std::min(end, kSampledPlaces);
+      num_admitted = count_admitted(placed, end, size);
     }
     // One more than were seen: none of the sample does not mean none at all.
     return size == end ? static_cast<double>(num_admitted)
