@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "mmra/core/error.h"
+#include "mmra/core/huge_pages.h"
 #include "mmra/retrieval/openmp_threads.h"
 #include "mmra/retrieval/similarity.h"
 
@@ -346,7 +347,13 @@ FaissIndex FaissIndex::build(const IndexBuild& how, std::span<const float> vecto
 FaissIndex FaissIndex::read(std::span<const std::byte> bytes) {
   BytesReader reader(bytes);
   try {
-    return FaissIndex(std::unique_ptr<faiss::Index>(faiss::read_index(&reader)));
+    FaissIndex index(std::unique_ptr<faiss::Index>(faiss::read_index(&reader)));
+    move_to_huge_pages(std::as_bytes(index.vectors()));
+    if (const faiss::IndexHNSW* graph = as_graph(*index.index_)) {
+      move_to_huge_pages(std::as_bytes(std::span(graph->hnsw.neighbors)));
+      move_to_huge_pages(std::as_bytes(std::span(graph->hnsw.offsets)));
+    }
+    return index;
   } catch (const faiss::FaissException& error) {
     throw Error(ErrorKind::kCorruptData, "not an index of FAISS (" + first_line_of(error) + ")");
   }

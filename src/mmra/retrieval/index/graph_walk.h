@@ -118,9 +118,10 @@ class GraphWalk {
       fresh_.clear();
       for (const std::int32_t place : graph_.neighbours_of(at.place, 0)) {
         if (place < 0) break;
-        if (visited.visit(place)) fresh_.push_back(place);
+        if (!visited.visit(place)) continue;
+        fresh_.push_back(place);
+        __builtin_prefetch(&graph_.list_begins[static_cast<std::size_t>(place)]);
       }
-      prefetch_next_list();
       score_fresh();
       for (std::size_t i = 0; i < fresh_.size(); ++i) look_at({fresh_[i], scores_[i]});
     }
@@ -134,6 +135,7 @@ class GraphWalk {
 
   void look_at(const Found& found) {
     if (is_full() && found.score <= best_.top().score) return;
+    if (frontier_.empty() || is_better(found, frontier_.top())) prefetch_list(found.place);
     frontier_.push(found);
     take(found);
   }
@@ -146,9 +148,9 @@ class GraphWalk {
 
   [[nodiscard]] bool is_full() const { return best_.size() >= width_; }
 
-  void prefetch_next_list() const {
-    if (frontier_.empty()) return;
-    const auto list = graph_.neighbours_of(frontier_.top().place, 0);
+  /// Of what is most likely to be the next place.
+  void prefetch_list(std::int32_t place) const {
+    const auto list = graph_.neighbours_of(place, 0);
     constexpr std::size_t kPlacesOfCacheLine = 16;
     for (std::size_t i = 0; i < list.size(); i += kPlacesOfCacheLine) {
       __builtin_prefetch(list.data() + i);
