@@ -104,7 +104,7 @@ class Index(faults.WithBank):
             bank = self.copy_bank()
             server = self.serve(bank=bank)
             self.found(server)
-            time.sleep(chance.random())
+            time.sleep(2 * chance.random())
             server.stop(signal.SIGKILL)
             run("bank", "verify", "--bank", bank)
             tails.append(self.search_cost(bank)["tail"])
