@@ -10,15 +10,13 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <random>
 #include <string>
 #include <vector>
 
+#include "clustered_table.h"
 #include "measured.h"
 #include "mmra/core/error.h"
 #include "mmra/core/threads.h"
@@ -27,57 +25,7 @@ namespace mmra::bench {
 namespace {
 
 constexpr std::size_t kDim = 1024;
-constexpr std::size_t kRowsOfACluster = 66;
 constexpr int kTop = 10;
-
-/// Unit vectors around random centres, one for 66 rows: a centre with normal components and noise
-/// of 0.7 times that size, so that a row's similarity with another of its cluster is about 0.67.
-class ClusteredTable final : public bank::BankTable {
- public:
-  explicit ClusteredTable(std::size_t num_rows) : num_rows_(num_rows), vectors_(num_rows * kDim) {
-    const std::size_t num_clusters = std::max<std::size_t>(1, num_rows / kRowsOfACluster);
-    parallel_for(num_rows, 4096, available_processors(), [&](std::size_t begin, std::size_t end) {
-      for (std::size_t row = begin; row < end; ++row) make_row(row, row % num_clusters);
-    });
-  }
-  [[nodiscard]] std::uint64_t generation() const override { return 1; }
-  [[nodiscard]] std::size_t num_rows() const override { return num_rows_; }
-  [[nodiscard]] int retrieval_dim() const override { return static_cast<int>(kDim); }
-  [[nodiscard]] std::span<const float> retrieval_vectors() const override { return vectors_; }
-  [[nodiscard]] std::string_view id(std::size_t /*row*/) const override { return "id"; }
-  [[nodiscard]] std::optional<std::size_t> row_of(std::string_view /*id*/) const override {
-    return std::nullopt;
-  }
-  [[nodiscard]] std::optional<double> popularity(std::size_t /*row*/) const override { return 1.0; }
-  [[nodiscard]] std::optional<Timestamp> posted_at(std::size_t /*row*/) const override {
-    return std::nullopt;
-  }
-  [[nodiscard]] bank::Split split(std::size_t /*row*/) const override {
-    return bank::Split::kTrain;
-  }
-
- private:
-  void make_row(std::size_t row, std::size_t cluster) {
-    // Numbers of a normal distribution near enough: sums of four even ones.
-    std::minstd_rand centre(static_cast<unsigned>(2 * cluster + 1));
-    std::minstd_rand noise(static_cast<unsigned>(2 * row + 2));
-    const auto normal = [](std::minstd_rand& random) {
-      float sum = -2.0F;
-      for (int i = 0; i < 4; ++i) sum += static_cast<float>(random()) * 0x1.0p-31F;
-      return sum;
-    };
-    float* to = vectors_.data() + row * kDim;
-    double squares = 0.0;
-    for (std::size_t c = 0; c < kDim; ++c) {
-      to[c] = normal(centre) + 0.7F * normal(noise);
-      squares += static_cast<double>(to[c]) * to[c];
-    }
-    for (std::size_t c = 0; c < kDim; ++c) to[c] /= static_cast<float>(std::sqrt(squares));
-  }
-
-  std::size_t num_rows_;
-  std::vector<float> vectors_;
-};
 
 /// The same products in the same order of magnitude of blocks, and nothing else.
 double product_seconds(std::span<const float> vectors, int threads) {
@@ -192,14 +140,6 @@ void single_queries(const ClusteredTable& table, int runs, int threads) {
               1e-9 * static_cast<double>(table.num_rows() * kDim) / median(reading), median(ratio));
 }
 
-void write_vectors(const ClusteredTable& table, const char* file) {
-  const std::span<const float> vectors = table.retrieval_vectors();
-  std::ofstream out(file, std::ios::binary);
-  out.write(reinterpret_cast<const char*>(vectors.data()),
-            static_cast<std::streamsize>(vectors.size_bytes()));
-  if (!out.flush()) throw Error(ErrorKind::kIo, std::string("cannot write ") + file);
-}
-
 }  // namespace
 }  // namespace mmra::bench
 
@@ -214,8 +154,9 @@ int main(int argc, char** argv) {
   constexpr int kMillion = 1'000'000;
   try {
     if (what == "write" && argc > 2) {
-      const mmra::bench::ClusteredTable table(static_cast<std::size_t>(number(3, kMicroLens)));
-      mmra::bench::write_vectors(table, argv[2]);
+      const mmra::bench::ClusteredTable table(static_cast<std::size_t>(number(3, kMicroLens)),
+                                              mmra::bench::kDim);
+      mmra::bench::write_floats(table.retrieval_vectors(), argv[2]);
       return 0;
     }
     if (what != "all" && what != "one") {
@@ -225,7 +166,7 @@ int main(int argc, char** argv) {
     const bool all = what == "all";
     const int threads = number(3, mmra::available_processors());
     const mmra::bench::ClusteredTable table(
-        static_cast<std::size_t>(number(4, all ? kMicroLens : kMillion)));
+        static_cast<std::size_t>(number(4, all ? kMicroLens : kMillion)), mmra::bench::kDim);
     mmra::bench::print_head(table, threads);
     if (all) {
       mmra::bench::all_against_all(table, number(2, 5), threads);

@@ -3,15 +3,13 @@
 //   write FILE QUERIES ROWS DIM: the vectors and the queries, for peers, and the true neighbours of
 //   these search SPEC ROWS DIM [RECALL] [SEGMENT_ROWS]: makes the index and measures it
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <random>
 #include <string>
 #include <vector>
 
+#include "clustered_table.h"
 #include "measured.h"
 #include "mmra/core/error.h"
 #include "mmra/core/threads.h"
@@ -21,68 +19,8 @@
 namespace mmra::bench {
 namespace {
 
-constexpr std::size_t kRowsOfACluster = 66;
 constexpr std::size_t kNumQueries = 2000;
 constexpr int kTop = 10;
-
-/// Unit vectors as those of exact_search.cpp, of any dimension; a row was posted at its number's
-/// place in a fixed shuffle, so that clusters lie all over time.
-class ClusteredTable final : public bank::BankTable {
- public:
-  ClusteredTable(std::size_t num_rows, std::size_t dim)
-      : num_rows_(num_rows), dim_(dim), vectors_(num_rows * dim) {
-    parallel_for(num_rows, 4096, available_processors(), [&](std::size_t begin, std::size_t end) {
-      for (std::size_t row = begin; row < end; ++row) make_row(row, vectors_.data() + row * dim_);
-    });
-    for (std::size_t i = 0; i < kNumQueries; ++i) {
-      queries_.resize((i + 1) * dim);
-      // Rows beyond the table, of the same clusters.
-      make_row(num_rows + i * 7919, queries_.data() + i * dim);
-    }
-  }
-  [[nodiscard]] std::span<const float> queries() const { return queries_; }
-
-  [[nodiscard]] std::uint64_t generation() const override { return 1; }
-  [[nodiscard]] std::size_t num_rows() const override { return num_rows_; }
-  [[nodiscard]] int retrieval_dim() const override { return static_cast<int>(dim_); }
-  [[nodiscard]] std::span<const float> retrieval_vectors() const override { return vectors_; }
-  [[nodiscard]] std::string_view id(std::size_t /*row*/) const override { return "id"; }
-  [[nodiscard]] std::optional<std::size_t> row_of(std::string_view /*id*/) const override {
-    return std::nullopt;
-  }
-  [[nodiscard]] std::optional<double> popularity(std::size_t /*row*/) const override { return 1.0; }
-  [[nodiscard]] std::optional<Timestamp> posted_at(std::size_t row) const override {
-    // An odd factor and a prime: each moment once.
-    constexpr std::uint64_t kPrime = 2'147'483'647;
-    return Timestamp{static_cast<std::int64_t>(row * 1'103'515'245 % kPrime)};
-  }
-  [[nodiscard]] bank::Split split(std::size_t /*row*/) const override {
-    return bank::Split::kTrain;
-  }
-
- private:
-  void make_row(std::size_t row, float* to) const {
-    const std::size_t num_clusters = std::max<std::size_t>(1, num_rows_ / kRowsOfACluster);
-    std::minstd_rand centre(static_cast<unsigned>(2 * (row % num_clusters) + 1));
-    std::minstd_rand noise(static_cast<unsigned>(2 * row + 2));
-    const auto normal = [](std::minstd_rand& random) {
-      float sum = -2.0F;
-      for (int i = 0; i < 4; ++i) sum += static_cast<float>(random()) * 0x1.0p-31F;
-      return sum;
-    };
-    double squares = 0.0;
-    for (std::size_t c = 0; c < dim_; ++c) {
-      to[c] = normal(centre) + 0.7F * normal(noise);
-      squares += static_cast<double>(to[c]) * to[c];
-    }
-    for (std::size_t c = 0; c < dim_; ++c) to[c] /= static_cast<float>(std::sqrt(squares));
-  }
-
-  std::size_t num_rows_;
-  std::size_t dim_;
-  std::vector<float> vectors_;
-  std::vector<float> queries_;
-};
 
 retrieval::RetrievalResult exact(const ClusteredTable& table,
                                  const std::vector<retrieval::QueryIdentity>& queries) {
@@ -107,7 +45,8 @@ void measure(const retrieval::SegmentedIndex& index, const ClusteredTable& table
              const char* what) {
   std::vector<retrieval::QueryIdentity> queries(kNumQueries);
   for (auto& query : queries) {
-    if (share < 1.0) query.as_of = Timestamp{static_cast<std::int64_t>(share * 2'147'483'647.0)};
+    if (share < 1.0)
+      query.as_of = Timestamp{static_cast<std::int64_t>(share * ClusteredTable::kEnd)};
   }
   const auto wanted = exact(table, queries);
   std::vector<double> together;
@@ -132,7 +71,7 @@ void measure(const retrieval::SegmentedIndex& index, const ClusteredTable& table
 
 void search(const std::string& spec, std::size_t num_rows, std::size_t dim, float wanted_recall,
             std::size_t rows_per_segment) {
-  const auto table = std::make_shared<const ClusteredTable>(num_rows, dim);
+  const auto table = std::make_shared<const ClusteredTable>(num_rows, dim, kNumQueries);
   const auto place = std::filesystem::temp_directory_path() / ("mmra-bench-index-" + spec);
   std::filesystem::create_directories(place);
   retrieval::IndexOptions options;
@@ -158,18 +97,11 @@ void search(const std::string& spec, std::size_t num_rows, std::size_t dim, floa
   std::filesystem::remove_all(place);
 }
 
-void write_floats(std::span<const float> values, const char* file) {
-  std::ofstream out(file, std::ios::binary);
-  out.write(reinterpret_cast<const char*>(values.data()),
-            static_cast<std::streamsize>(values.size_bytes()));
-  if (!out.flush()) throw Error(ErrorKind::kIo, std::string("cannot write ") + file);
-}
-
 int run(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   if (mode == "write" && argc == 6) {
     const ClusteredTable table(std::strtoull(argv[4], nullptr, 10),
-                               std::strtoull(argv[5], nullptr, 10));
+                               std::strtoull(argv[5], nullptr, 10), kNumQueries);
     write_floats(table.retrieval_vectors(), argv[2]);
     write_floats(table.queries(), argv[3]);
     return 0;

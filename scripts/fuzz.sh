@@ -9,7 +9,7 @@ seconds=${1:-60}
 [[ $seconds =~ ^[0-9]+$ ]] || { echo "error: not a number of seconds: $seconds" >&2; exit 2; }
 shift $(($# > 0))
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(calibration clip_stream export hub image_processor lmdb_pages manifest milvus model_config
+[ ${#names[@]} -gt 0 ] || names=(calibration clip_stream export hub image_processor index_files lmdb_pages manifest milvus model_config
                                  multipart predictor_config record request safetensors svm_file training_files word_piece)
 
 log=$(mktemp)

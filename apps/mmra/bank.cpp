@@ -137,13 +137,10 @@ int run_info(const BankFlags& flags, const CommonOptions& common) {
 int run_repair(const BankFlags& flags, const CommonOptions& common) {
   const auto bank = bank::open_bank(flags.bank, bank::OpenMode::kReadWrite);
   std::vector<bank::Repair> repairs = bank->repair();
-  for (const bank::Problem& problem :
-       pipeline::find_index_problems(*bank, flags.bank, common.threads())) {
-    repairs.push_back({problem.id, problem.what, "the index was made anew"});
-  }
   ConsoleProgress progress(common.quiet);
-  if (!repairs.empty()) {
-    pipeline::reindex_bank(*bank, flags.bank, std::nullopt, index_options(flags, common), progress);
+  for (bank::Repair& repair :
+       pipeline::repair_bank_index(*bank, flags.bank, index_options(flags, common), progress)) {
+    repairs.push_back(std::move(repair));
   }
   if (common.json) {
     auto list = nlohmann::ordered_json::array();
@@ -280,7 +277,7 @@ int run_compact(const BankFlags& flags, const CommonOptions& common) {
 }
 
 int run_backup(const BankFlags& flags, const CommonOptions& common) {
-  open_for_reading(flags.bank)->backup(flags.out);
+  pipeline::backup_bank(*open_for_reading(flags.bank), flags.bank, flags.out);
   const bank::BankInfo info = open_for_reading(flags.out)->info();
   if (common.json) {
     print_json({{"records", info.num_records},

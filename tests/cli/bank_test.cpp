@@ -247,9 +247,76 @@ TEST_F(IndexCommands, ADamagedSegmentIsFoundAndRepaired) {
   EXPECT_THAT(result.out, HasSubstr("segment-"));
   result = run_mmra({"bank", "verify", "--repair", "--bank", bank(), "--quiet"});
   EXPECT_EQ(result.status, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("the index was made anew"));
+  EXPECT_THAT(result.out, HasSubstr("its records were indexed anew"));
   EXPECT_EQ(run_mmra({"bank", "verify", "--bank", bank()}).status, 0);
   EXPECT_EQ(info()["search"]["tail"], 0);
+}
+
+TEST_F(IndexCommands, ASettingThatCannotBeReadIsSaidAndRemovedByRepair) {
+  ASSERT_EQ(reindex("HNSW16").status, 0);
+  for (const char* text : {"{\"version\":", "{\"version\":2,\"index\":\"HNSW32\"}"}) {
+    write_file_atomically(bank() + "/index.json", text);
+    const ProgramResult searched = run_mmra({"search", "--bank", bank(), "--text", "a boat"});
+    EXPECT_EQ(searched.status, 1);
+    EXPECT_THAT(searched.err, StartsWith("error: "));
+    EXPECT_THAT(searched.err, HasSubstr("index.json"));
+    EXPECT_EQ(search({"--exact"}).size(), 10U);
+    ProgramResult result = run_mmra({"bank", "verify", "--bank", bank()});
+    EXPECT_EQ(result.status, 1);
+    EXPECT_THAT(result.out, HasSubstr("index.json"));
+    result = run_mmra({"bank", "verify", "--repair", "--bank", bank(), "--quiet"});
+    EXPECT_EQ(result.status, 0) << result.err;
+    EXPECT_THAT(result.out, HasSubstr("the setting was removed"));
+    EXPECT_EQ(run_mmra({"bank", "verify", "--bank", bank()}).status, 0);
+    EXPECT_EQ(info()["index"], "exact");
+    EXPECT_EQ(search({}), search({"--exact"}));
+  }
+}
+
+TEST_F(IndexCommands, CompactionLeavesNoTraceOfWhatWasRemoved) {
+  write_file_atomically(directory_ / "p.csv",
+                        "id,title,popularity,posted_at\nsecret-id,an unspeakable zeppelin,5,"
+                        "1700000100\n");
+  ASSERT_EQ(run_mmra({"ingest", directory_ / "p.csv", "--bank", bank(), "--quiet"}).status, 0);
+  ASSERT_EQ(reindex("HNSW16").status, 0);
+  const auto num_files_with = [&](const std::string& text, const std::string& folder) {
+    int count = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(bank() + folder)) {
+      if (!entry.is_regular_file()) continue;
+      count += read_file(entry.path()).find(text) != std::string::npos ? 1 : 0;
+    }
+    return count;
+  };
+  EXPECT_EQ(num_files_with("secret-id", "/derived/index"), 1);
+  ASSERT_EQ(run_mmra({"bank", "remove", "--id", "secret-id", "--bank", bank()}).status, 0);
+  EXPECT_EQ(num_files_with("secret-id", "/derived/index"), 1) << "dead, and still there";
+  ASSERT_EQ(run_mmra({"bank", "compact", "--bank", bank()}).status, 0);
+  EXPECT_EQ(num_files_with("secret-id", ""), 0);
+  EXPECT_EQ(num_files_with("unspeakable zeppelin", ""), 0);
+  EXPECT_EQ(info()["search"]["indexed"], 3000);
+}
+
+TEST_F(IndexCommands, ABackupKeepsTheSetting) {
+  ASSERT_EQ(reindex("HNSW16").status, 0);
+  const std::string copy = directory_ / "copy";
+  ASSERT_EQ(run_mmra({"bank", "backup", "--bank", bank(), "--out", copy}).status, 0);
+  const auto cost_of_copy = [&] {
+    return json::parse(run_mmra({"bank", "info", "--bank", copy, "--json"}).out);
+  };
+  EXPECT_EQ(cost_of_copy()["index"], "HNSW16");
+  EXPECT_EQ(cost_of_copy()["search"]["tail"], 3000) << "searched exactly until it is made";
+  EXPECT_EQ(run_mmra({"bank", "reindex", "--bank", copy, "--quiet"}).status, 0);
+  EXPECT_EQ(cost_of_copy()["search"]["indexed"], 3000);
+  write_file_atomically(bank() + "/index.json", "{");
+  EXPECT_EQ(run_mmra({"bank", "backup", "--bank", bank(), "--out", directory_ / "other"}).status,
+            0);
+}
+
+TEST_F(IndexCommands, InfoReadsNoVectorsWhereThereIsNoIndex) {
+  std::filesystem::remove(bank() + "/derived/vectors.bin");
+  EXPECT_GT(info()["search"]["exact_seconds"], 0.0);
+  EXPECT_EQ(info()["search"]["tail"], 3000);
+  EXPECT_FALSE(std::filesystem::exists(bank() + "/derived/vectors.bin"));
 }
 
 // Whenever it is killed, there is the old index or the new one, whole.

@@ -83,6 +83,28 @@ TEST_F(Systems, TrainEvaluateAndPredict) {
   }
 }
 
+// One list that is always looked through, and a graph that is walked to its end.
+TEST_F(Systems, AnIndexThatLooksEverywhereChangesNoPrediction) {
+  ASSERT_EQ(train("knn").status, 0);
+  const auto predicted = [&](const std::string& title) {
+    const ProgramResult result = run_mmra(
+        {"predict", "--bank", bank(), "--model", directory_ / "knn", "--title", title, "--json"});
+    EXPECT_EQ(result.status, 0) << result.err;
+    const json all = json::parse(result.out);
+    return json{all["popularity"], all["interval"], all["instances"]};
+  };
+  const std::vector<std::string> titles{"red tiger", "blue boat", "a piano and a cake"};
+  std::vector<json> exact;
+  for (const std::string& title : titles) exact.push_back(predicted(title));
+  for (const char* spec : {"IVF1,Flat", "IVF1,SQ8", "HNSW32"}) {
+    ASSERT_EQ(run_mmra({"bank", "reindex", "--index", spec, "--bank", bank(), "--quiet"}).status,
+              0);
+    for (std::size_t i = 0; i < titles.size(); ++i) {
+      EXPECT_EQ(predicted(titles[i]), exact[i]) << spec << " " << titles[i];
+    }
+  }
+}
+
 TEST_F(Systems, PrintWhatWasFoundAndWhereItIs) {
   const ProgramResult result = train("ridge", {"--without", "visual"});
   ASSERT_EQ(result.status, 0) << result.err;

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "expect_error.h"
 #include "mmra/core/files.h"
@@ -18,6 +21,36 @@ TEST(Fingerprint, IsXxh3) {
   EXPECT_EQ(fingerprint(""), "99aa06d3014798d86001c324468d497f");
   EXPECT_NE(seeded_hash("a", 1), seeded_hash("a", 2));
   EXPECT_EQ(seeded_hash("a", 0), checksum64(std::string_view("a")));
+}
+
+TEST(RunningChecksum, OfPiecesIsThatOfTheWhole) {
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text += static_cast<char>('a' + i * i % 23);
+  const auto bytes = std::as_bytes(std::span(text));
+  EXPECT_EQ(RunningChecksum().value(), checksum64(std::string_view("")));
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, std::size_t{255}, bytes.size()}) {
+    RunningChecksum checksum;
+    for (std::size_t at = 0; at < bytes.size(); at += piece) {
+      checksum.add(bytes.subspan(at, std::min(piece, bytes.size() - at)));
+    }
+    EXPECT_EQ(checksum.value(), checksum64(bytes)) << piece;
+    checksum.add({});
+    EXPECT_EQ(checksum.value(), checksum64(bytes)) << "nothing more changes nothing";
+  }
+}
+
+TEST(RunningChecksum, ACopyGoesOnByItself) {
+  const auto bytes_of = [](std::string_view text) { return std::as_bytes(std::span(text)); };
+  RunningChecksum first;
+  first.add(bytes_of("ab"));
+  RunningChecksum second = first;
+  second.add(bytes_of("cd"));
+  EXPECT_EQ(first.value(), checksum64(std::string_view("ab")));
+  EXPECT_EQ(second.value(), checksum64(std::string_view("abcd")));
+  first = second;
+  first.add(bytes_of("e"));
+  EXPECT_EQ(first.value(), checksum64(std::string_view("abcde")));
+  EXPECT_EQ(second.value(), checksum64(std::string_view("abcd")));
 }
 
 TEST(Fingerprint, OfAFileEqualsThatOfItsBytes) {

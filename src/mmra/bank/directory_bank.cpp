@@ -15,6 +15,8 @@
 #include "mmra/bank/milvus/milvus_bank.h"
 #include "mmra/bank/record_checks.h"
 #include "mmra/bank/snapshot.h"
+#include "mmra/bank/table_changes.h"
+#include "mmra/bank/table_source.h"
 #include "mmra/bank/text_checks.h"
 #include "mmra/bank/vector_table.h"
 #include "mmra/bank/verifier.h"
@@ -148,7 +150,7 @@ class DirectoryBank final : public MemoryBank {
       editor.put(stored);
     }
     if (has_counts) raise_version(seen);
-    editor.commit();
+    commit(editor, seen);
   }
 
   void put_record(const Record& record) override {
@@ -162,7 +164,7 @@ class DirectoryBank final : public MemoryBank {
     }
     Editor editor(seen);
     editor.put_record(record);
-    editor.commit();
+    commit(editor, seen);
   }
 
   ObserveReport observe(std::span<const RecordObservation> observations) override {
@@ -193,7 +195,7 @@ class DirectoryBank final : public MemoryBank {
     std::sort(report.early.begin(), report.early.end());
     if (report.num_added == 0) return report;
     raise_version(seen);
-    editor.commit();
+    commit(editor, seen);
     return report;
   }
 
@@ -211,7 +213,7 @@ class DirectoryBank final : public MemoryBank {
     Editor editor(seen);
     std::int64_t num_removed = 0;
     for (const std::string& id : ids) num_removed += editor.remove(id) ? 1 : 0;
-    if (num_removed > 0) editor.commit();
+    if (num_removed > 0) commit(editor, seen);
     return num_removed;
   }
 
@@ -232,6 +234,7 @@ class DirectoryBank final : public MemoryBank {
     if (table_ == nullptr || table_stamp_ != stamp) {
       table_ = nullptr;  // its memory goes before the new one's comes
       table_ = map_or_make_table(seen, stamp);
+      if (lock_ != nullptr) changes_.follow(table_);
       if (const auto horizon = horizon_of(seen.schema().popularity_horizon)) {
         table_ = with_horizon(std::move(table_), *horizon);
       }
@@ -315,6 +318,7 @@ class DirectoryBank final : public MemoryBank {
   void rebuild_derived_files() override {
     std::error_code ignored;
     fs::remove(vectors_file(directory_), ignored);
+    changes_.forget();
     {
       const std::scoped_lock lock(table_mutex_);
       table_ = nullptr;
@@ -399,28 +403,37 @@ class DirectoryBank final : public MemoryBank {
     const int dim = seen.schema().retrieval_dim;
     if (auto table = try_map(file, stamp, dim)) return table;
 
-    TableColumns columns;
-    seen.transaction().for_each(Database::kRecords, [&](std::string_view id, ByteView value) {
-      const auto history = seen.find_history(id);
-      columns.append(decode_record(id, value), history ? &*history : nullptr);
-      return true;
-    });
-    const ForEachVector vectors = [&](const std::function<void(ByteView)>& visit) {
-      seen.transaction().for_each(Database::kRecords, [&](std::string_view id, ByteView) {
-        visit(read_features_header(id, seen.features_value(id), /*check=*/true).retrieval_vector);
-        return true;
-      });
-    };
+    const TableSource source = table_source(seen, stamp);
     try {
       make_directories(file.parent_path());
-      write_vector_file(file, stamp, columns, dim, vectors);
+      write_vector_file(file, stamp, source.columns, dim, source.vectors);
     } catch (const Error& error) {
       // The file is a convenience: a read-only or full disk only costs making it again next time.
       if (error.kind() != ErrorKind::kIo && error.kind() != ErrorKind::kNotFound) throw;
-      return make_vector_table(stamp, columns, dim, vectors);
+      return make_vector_table(stamp, source.columns, dim, source.vectors);
     }
     if (auto table = try_map(file, stamp, dim)) return table;
-    return make_vector_table(stamp, columns, dim, vectors);  // another process replaced it
+    return make_vector_table(stamp, source.columns, dim, source.vectors);  // another process replaced it
+  }
+
+  /// Of the table before, where this writer has made or mapped it and its vectors are sound.
+  [[nodiscard]] TableSource table_source(const Snapshot& seen, const CommitStamp& stamp) const {
+    const auto since = changes_.before(stamp.generation);
+    if (!since || !verify_vectors(*since->table)) return source_of_records(seen);
+    return source_of_changes(seen, *since);
+  }
+
+  /// Everything that changes records goes this way.
+  void commit(Editor& editor, const Snapshot& seen) {
+    if (!changes_.is_following()) {
+      const BankState state = seen.state();
+      const CommitStamp stamp{state.generation, state.commit_id};
+      if (auto table = try_map(vectors_file(directory_), stamp, seen.schema().retrieval_dim)) {
+        changes_.follow(std::move(table));
+      }
+    }
+    changes_.note(editor.changed_ids(), editor.next_generation());
+    editor.commit();
   }
 
   static std::shared_ptr<const BankTable> try_map(const fs::path& file, const CommitStamp& stamp,
@@ -439,6 +452,7 @@ class DirectoryBank final : public MemoryBank {
   std::mutex write_mutex_;  ///< held by whoever changes records, so that compaction waits for them
   mutable std::mutex environment_mutex_;
   mutable std::shared_ptr<const SharedEnvironment> shared_;
+  mutable TableChanges changes_;  ///< of a writer
   mutable std::mutex table_mutex_;
   mutable std::shared_ptr<const BankTable> table_;
   mutable CommitStamp table_stamp_;

@@ -60,6 +60,7 @@ bool Editor::observe(const Record& record, std::span<const Observation> observat
 }
 
 bool Editor::remove(const std::string& id) {
+  changed_ids_.push_back(id);
   count_out(id);
   count_out_features(id);
   bool there = false;
@@ -72,6 +73,7 @@ bool Editor::remove(const std::string& id) {
 
 void Editor::remove_value(Database database, const std::string& id) {
   must_recount_ = true;
+  changed_ids_.push_back(id);
   snapshot_.transaction().remove(database, id);
 }
 
@@ -81,6 +83,7 @@ void Editor::commit() {
 }
 
 void Editor::put_value(Database database, const std::string& id, const Bytes& value) {
+  changed_ids_.push_back(id);
   snapshot_.transaction().put(database, id, value);
 }
 

@@ -3,6 +3,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "mmra/bank/bank_state.h"
 #include "mmra/bank/snapshot.h"
@@ -26,6 +27,10 @@ class Editor {
   /// Counts all records again. False where the counts were right.
   bool recount();
   void commit();
+  /// Of the records that were changed or removed so far; some more than once.
+  [[nodiscard]] const std::vector<std::string>& changed_ids() const { return changed_ids_; }
+  /// What commit() makes.
+  [[nodiscard]] std::uint64_t next_generation() const { return state_.generation + 1; }
 
  private:
   void put_value(Database database, const std::string& id, const Bytes& value);
@@ -42,6 +47,7 @@ class Editor {
   BankState state_;
   std::optional<Duration> horizon_;
   bool must_recount_ = false;
+  std::vector<std::string> changed_ids_;
 };
 
 }  // namespace mmra::bank

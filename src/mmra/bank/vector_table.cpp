@@ -1,7 +1,5 @@
 #include "mmra/bank/vector_table.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -127,21 +125,17 @@ using Sink = std::function<void(const void* data, std::size_t size)>;
 /// Writes one section after the other and keeps their checksums.
 class SectionWriter {
  public:
-  explicit SectionWriter(const Sink& sink)
-      : sink_(sink), state_(XXH3_createState(), &XXH3_freeState) {
-    XXH3_64bits_reset(state_.get());
-  }
+  explicit SectionWriter(const Sink& sink) : sink_(sink) {}
 
   void write(const void* data, std::size_t size) {
     if (size == 0) return;
-    XXH3_64bits_update(state_.get(), data, size);
+    checksum_.add({static_cast<const std::byte*>(data), size});
     sink_(data, size);
     written_ += size;
   }
   void end_section() {
     static constexpr char kZeros[kAlignment] = {};
-    checksums_[section_++] = XXH3_64bits_digest(state_.get());
-    XXH3_64bits_reset(state_.get());
+    checksums_[section_++] = std::exchange(checksum_, {}).value();
     const std::size_t padding = (kAlignment - written_ % kAlignment) % kAlignment;
     if (padding > 0) sink_(kZeros, padding);
     written_ = 0;
@@ -160,7 +154,7 @@ class SectionWriter {
 
  private:
   const Sink& sink_;
-  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state_;
+  RunningChecksum checksum_;
   std::uint64_t checksums_[kNumSections] = {};
   int section_ = 0;
   std::size_t written_ = 0;
@@ -439,16 +433,27 @@ std::string fault_of_columns(const VectorTable& table, ByteView file) {
 }  // namespace
 
 void TableColumns::append(const Record& record, const PopularityHistory* history) {
+  append(record.id, record.popularity, record.posted_at, record.split,
+         history != nullptr ? HistoryView{history->untimed, history->timed}
+                            : HistoryView{record.popularity, {}});
+}
+
+void TableColumns::append(const BankTable& table, std::size_t row) {
+  append(table.id(row), table.popularity(row), table.posted_at(row), table.split(row),
+         table.history(row));
+}
+
+void TableColumns::append(std::string_view id, std::optional<double> label,
+                          std::optional<Timestamp> posted, Split in_split,
+                          const HistoryView& history) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  id_bytes += record.id;
+  id_bytes += id;
   id_ends.push_back(id_bytes.size());
-  popularity.push_back(record.popularity.value_or(kNone));
-  posted_at.push_back(record.posted_at ? record.posted_at->ms : kNoTime);
-  split.push_back(static_cast<std::uint8_t>(record.split));
-  untimed.push_back((history != nullptr ? history->untimed : record.popularity).value_or(kNone));
-  if (history != nullptr) {
-    observations.insert(observations.end(), history->timed.begin(), history->timed.end());
-  }
+  popularity.push_back(label.value_or(kNone));
+  posted_at.push_back(posted ? posted->ms : kNoTime);
+  split.push_back(static_cast<std::uint8_t>(in_split));
+  untimed.push_back(history.untimed.value_or(kNone));
+  observations.insert(observations.end(), history.timed.begin(), history.timed.end());
   observation_ends.push_back(observations.size());
 }
 

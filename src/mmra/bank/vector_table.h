@@ -39,7 +39,13 @@ struct TableColumns {
   static constexpr std::int64_t kNoTime = INT64_MIN;
   /// `history`: null where the record's popularity is all that is known of it.
   void append(const Record& record, const PopularityHistory* history = nullptr);
+  /// A row of a table of this file, as it is there.
+  void append(const BankTable& table, std::size_t row);
   [[nodiscard]] std::size_t num_rows() const { return popularity.size(); }
+
+ private:
+  void append(std::string_view id, std::optional<double> label, std::optional<Timestamp> posted,
+              Split in_split, const HistoryView& history);
 };
 
 /// Calls its argument with the vector of each row in row order: retrieval_dim float32, unaligned.

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "mmra/core/error.h"
@@ -34,6 +35,31 @@ std::uint64_t checksum64(std::span<const std::byte> bytes) noexcept {
 std::uint64_t checksum64(std::string_view bytes) noexcept {
   return XXH3_64bits(bytes.data(), bytes.size());
 }
+
+void RunningChecksum::Freeing::operator()(XXH3_state_s* state) const noexcept {
+  XXH3_freeState(state);
+}
+
+RunningChecksum::RunningChecksum() : state_(XXH3_createState()) {
+  if (!state_) throw std::bad_alloc();
+  XXH3_64bits_reset(state_.get());
+}
+RunningChecksum::RunningChecksum(const RunningChecksum& other) : RunningChecksum() {
+  XXH3_copyState(state_.get(), other.state_.get());
+}
+RunningChecksum& RunningChecksum::operator=(const RunningChecksum& other) {
+  *this = RunningChecksum(other);
+  return *this;
+}
+RunningChecksum::RunningChecksum(RunningChecksum&& other) noexcept = default;
+RunningChecksum& RunningChecksum::operator=(RunningChecksum&& other) noexcept = default;
+RunningChecksum::~RunningChecksum() = default;
+
+void RunningChecksum::add(std::span<const std::byte> bytes) noexcept {
+  XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
+}
+
+std::uint64_t RunningChecksum::value() const noexcept { return XXH3_64bits_digest(state_.get()); }
 
 std::uint64_t seeded_hash(std::string_view bytes, std::uint64_t seed) noexcept {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <limits>
+#include <random>
 #include <utility>
 
 #include "mmra/bank/milvus/address.h"
+#include "mmra/bank/vector_table.h"
 #include "mmra/core/error.h"
 #include "mmra/retrieval/exact_search.h"
 #include "mmra/retrieval/index/index_files.h"
@@ -14,55 +18,49 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// So many rows and values are measured at most: what is beyond grows with the number of rows.
 constexpr std::size_t kMeasuredRows = 65'536;
+constexpr std::size_t kMeasuredValues = std::size_t{1} << 25;
 
-/// The first rows of a table.
-class FirstRows final : public bank::BankTable {
- public:
-  FirstRows(const bank::BankTable& table, std::size_t num_rows)
-      : table_(table), num_rows_(num_rows) {}
-  [[nodiscard]] std::uint64_t generation() const override { return table_.generation(); }
-  [[nodiscard]] std::size_t num_rows() const override { return num_rows_; }
-  [[nodiscard]] int retrieval_dim() const override { return table_.retrieval_dim(); }
-  [[nodiscard]] std::span<const float> retrieval_vectors() const override {
-    return table_.retrieval_vectors().first(num_rows_ * static_cast<std::size_t>(retrieval_dim()));
-  }
-  [[nodiscard]] std::string_view id(std::size_t row) const override { return table_.id(row); }
-  [[nodiscard]] std::optional<std::size_t> row_of(std::string_view id) const override {
-    return table_.row_of(id);
-  }
-  [[nodiscard]] std::optional<double> popularity(std::size_t row) const override {
-    return table_.popularity(row);
-  }
-  [[nodiscard]] std::optional<Timestamp> posted_at(std::size_t row) const override {
-    return table_.posted_at(row);
-  }
-  [[nodiscard]] bank::Split split(std::size_t row) const override { return table_.split(row); }
+/// Rows that are all admitted, with vectors of unit length in all directions.
+std::shared_ptr<const bank::BankTable> made_table(std::size_t num_rows, std::size_t dim) {
+  bank::Record record;
+  record.popularity = 1.0;
+  bank::TableColumns columns;
+  for (std::size_t row = 0; row < num_rows; ++row) columns.append(record);
+  std::minstd_rand random(1);
+  const float component = 1.0F / std::sqrt(static_cast<float>(dim));
+  std::vector<float> vector(dim);
+  return bank::make_vector_table({1, 1}, columns, static_cast<int>(dim), [&](const auto& visit) {
+    for (std::size_t row = 0; row < num_rows; ++row) {
+      for (float& value : vector) value = random() % 2 == 0 ? component : -component;
+      visit(std::as_bytes(std::span(vector)));
+    }
+  });
+}
 
- private:
-  const bank::BankTable& table_;
-  std::size_t num_rows_;
-};
-
-double seconds_of_exact_search(const bank::BankTable& table) {
-  const std::size_t num_measured = std::min(table.num_rows(), kMeasuredRows);
-  if (num_measured == 0) return 0.0;
-  const FirstRows measured(table, num_measured);
-  const auto dim = static_cast<std::size_t>(table.retrieval_dim());
+double seconds_of_exact_search(std::size_t num_rows, std::size_t dim) {
+  if (num_rows == 0 || dim == 0) return 0.0;
+  const std::size_t num_measured =
+      std::clamp<std::size_t>(kMeasuredValues / dim, 1, std::min(num_rows, kMeasuredRows));
+  const auto table = made_table(num_measured, dim);
   const retrieval::QueryIdentity nobody;
-  double least = 0.0;
-  constexpr int kRounds = 5;
-  for (int round = 0; round < kRounds; ++round) {
-    const std::size_t row = static_cast<std::size_t>(round) * (num_measured - 1) / kRounds;
+  double least = std::numeric_limits<double>::infinity();
+  constexpr std::size_t kRounds = 5;
+  for (std::size_t round = 0; round < kRounds; ++round) {
+    const auto query =
+        table->retrieval_vectors().subspan(round * num_measured / kRounds * dim, dim);
     const auto started = std::chrono::steady_clock::now();
-    static_cast<void>(retrieval::search_exact(
-        measured, table.retrieval_vectors().subspan(row * dim, dim), std::span(&nobody, 1), 10,
-        retrieval::RetrievalPolicy::deployed(), 1));
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    least = round == 0 ? seconds : std::min(least, seconds);
+    static_cast<void>(retrieval::search_exact(*table, query, std::span(&nobody, 1), 10,
+                                              retrieval::RetrievalPolicy::deployed(), 1));
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - started;
+    least = std::min(least, taken.count());
   }
-  return least * static_cast<double>(table.num_rows()) / static_cast<double>(num_measured);
+  return least * static_cast<double>(num_rows) / static_cast<double>(num_measured);
+}
+
+bool is_of_files(const Error& error) {
+  return error.kind() == ErrorKind::kCorruptData || error.kind() == ErrorKind::kUnsupported;
 }
 
 }  // namespace
@@ -82,14 +80,17 @@ std::shared_ptr<const retrieval::SegmentedIndex> open_bank_index(const fs::path&
   return open_bank_index(bank_directory, bank.table(), num_threads);
 }
 
-void update_derived_files(const bank::MemoryBank& bank, const fs::path& bank_directory,
-                          int num_threads, const std::stop_token& stop, ProgressSink& progress) {
+retrieval::IndexReport update_derived_files(const bank::MemoryBank& bank,
+                                            const fs::path& bank_directory, int num_threads,
+                                            const std::stop_token& stop, ProgressSink& progress,
+                                            const retrieval::SegmentedIndex* read_already) {
   const auto table = bank.table();  // saves its file
-  if (bank::is_milvus_address(bank_directory)) return;
+  if (bank::is_milvus_address(bank_directory)) return {};
   retrieval::IndexOptions options;
   options.num_threads = num_threads;
   options.stop = stop;
-  retrieval::update_index(bank_directory, table, /*all=*/false, options, progress);
+  return retrieval::update_index(bank_directory, table, /*all=*/false, options, progress,
+                                 read_already);
 }
 
 retrieval::IndexReport reindex_bank(bank::MemoryBank& bank, const fs::path& bank_directory,
@@ -115,10 +116,46 @@ std::vector<bank::Problem> find_index_problems(const bank::MemoryBank& bank,
     if (index == nullptr) return problems;
     for (const std::string& fault : index->faults()) problems.push_back({"", fault});
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kCorruptData && error.kind() != ErrorKind::kUnsupported) throw;
+    if (!is_of_files(error)) throw;
     problems.push_back({"", error.what()});
   }
   return problems;
+}
+
+std::vector<bank::Repair> repair_bank_index(const bank::MemoryBank& bank,
+                                            const fs::path& bank_directory,
+                                            const retrieval::IndexOptions& options,
+                                            ProgressSink& progress) {
+  std::vector<bank::Repair> repairs;
+  if (bank::is_milvus_address(bank_directory)) return repairs;
+  try {
+    static_cast<void>(retrieval::read_index_spec(bank_directory));
+  } catch (const Error& error) {
+    if (!is_of_files(error)) throw;
+    retrieval::build_index(bank_directory, *bank.table(), "Flat", options, progress);
+    repairs.push_back({"", error.what(),
+                       "the setting was removed and search is exact; `mmra bank reindex --index "
+                       "HNSW32` makes an index"});
+    return repairs;
+  }
+  for (const bank::Problem& problem :
+       find_index_problems(bank, bank_directory, options.num_threads)) {
+    repairs.push_back({problem.id, problem.what, "its records were indexed anew"});
+  }
+  if (repairs.empty()) return repairs;
+  retrieval::update_index(bank_directory, bank.table(), /*all=*/true, options, progress);
+  return repairs;
+}
+
+void backup_bank(const bank::MemoryBank& bank, const fs::path& bank_directory, const fs::path& to) {
+  bank.backup(to);
+  try {
+    if (const auto spec = retrieval::read_index_spec(bank_directory)) {
+      retrieval::write_index_spec(to, spec);
+    }
+  } catch (const Error& error) {
+    if (!is_of_files(error)) throw;
+  }
 }
 
 SearchCost measure_search(const bank::MemoryBank& bank, const fs::path& bank_directory,
@@ -128,10 +165,11 @@ SearchCost measure_search(const bank::MemoryBank& bank, const fs::path& bank_dir
     cost.index = "the server's";
     return cost;
   }
-  const auto table = bank.table();
-  cost.num_in_tail = table->num_rows();
-  cost.exact_seconds = seconds_of_exact_search(*table);
-  const auto index = open_bank_index(bank_directory, table, num_threads);
+  const bank::BankInfo info = bank.info();
+  cost.num_in_tail = static_cast<std::size_t>(info.num_records);
+  cost.exact_seconds = seconds_of_exact_search(cost.num_in_tail,
+                                               static_cast<std::size_t>(info.schema.retrieval_dim));
+  const auto index = open_bank_index(bank_directory, bank, num_threads);
   if (index == nullptr) return cost;
   cost.index = index->spec();
   cost.num_segments = index->segments().size();

@@ -26,9 +26,11 @@ namespace mmra::pipeline {
     const std::filesystem::path& bank_directory, const bank::MemoryBank& bank, int num_threads);
 
 /// After writing: saves the derived files of what the bank holds now, and brings its index up to
-/// date where that is worth it.
-void update_derived_files(const bank::MemoryBank& bank, const std::filesystem::path& bank_directory,
-                          int num_threads, const std::stop_token& stop, ProgressSink& progress);
+/// date where that is worth it. `read_already`: segments that need not be read again.
+retrieval::IndexReport update_derived_files(
+    const bank::MemoryBank& bank, const std::filesystem::path& bank_directory, int num_threads,
+    const std::stop_token& stop, ProgressSink& progress,
+    const retrieval::SegmentedIndex* read_already = nullptr);
 
 /// Makes the bank's index as `spec` says (FAISS's factory string; "Flat": none), and keeps that as
 /// the bank's setting; empty: the setting stays, and its index is made anew. Throws
@@ -42,6 +44,18 @@ retrieval::IndexReport reindex_bank(bank::MemoryBank& bank,
 [[nodiscard]] std::vector<bank::Problem> find_index_problems(
     const bank::MemoryBank& bank, const std::filesystem::path& bank_directory, int num_threads);
 
+/// Makes anew what find_index_problems() finds, and says what it found and did; a setting that
+/// cannot be read is removed, and search is exact then. Throws as retrieval::update_index().
+std::vector<bank::Repair> repair_bank_index(const bank::MemoryBank& bank,
+                                            const std::filesystem::path& bank_directory,
+                                            const retrieval::IndexOptions& options,
+                                            ProgressSink& progress);
+
+/// Copies the bank (MemoryBank::backup) with its setting, of which the copy's index can be made; a
+/// setting that cannot be read stays behind.
+void backup_bank(const bank::MemoryBank& bank, const std::filesystem::path& bank_directory,
+                 const std::filesystem::path& to);
+
 /// What search costs in a bank, and what its index would change.
 struct SearchCost {
   std::string index = "exact";  ///< the setting
@@ -51,7 +65,7 @@ struct SearchCost {
   std::size_t num_in_tail = 0;  ///< records that are searched exactly
   std::int64_t bytes = 0;       ///< of the segments' files
   float least_recall = 1.0F;    ///< at 10, of the segments' samples
-  /// Of one query by exact search on one thread; measured on the first rows, now.
+  /// Of one query by exact search on one thread; measured now, on as many made vectors or fewer.
   double exact_seconds = 0.0;
 };
 [[nodiscard]] SearchCost measure_search(const bank::MemoryBank& bank,

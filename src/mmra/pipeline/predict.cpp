@@ -292,10 +292,12 @@ constexpr std::size_t kValuesWorthBytes = std::size_t{1} << 24;
 PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
                                    const std::filesystem::path& model_directory, int num_threads,
                                    encoders::Precision precision,
-                                   std::optional<int> network_threads, const std::string& horizon)
+                                   std::optional<int> network_threads, const std::string& horizon,
+                                   std::shared_ptr<const bank::MemoryBank> opened)
     : num_threads_(num_threads),
       bank_directory_(bank_directory),
-      bank_(bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)),
+      bank_(opened != nullptr ? std::move(opened)
+                              : bank::open_bank(bank_directory, bank::OpenMode::kReadOnly)),
       schema_(bank_->info().schema),
       card_(load_training_card(model_directory)),
       similarity_scale_(
@@ -312,10 +314,10 @@ PredictionEngine::PredictionEngine(const std::filesystem::path& bank_directory,
     static_cast<void>(bank::require_horizon(horizon));
     card_.popularity_horizon = horizon;
   }
-  read_table();
+  read_table(/*read_already=*/nullptr);
 }
 
-void PredictionEngine::read_table() {
+void PredictionEngine::read_table(const retrieval::SegmentedIndex* read_already) {
   if (!card_.popularity_horizon.empty()) schema_.popularity_horizon = card_.popularity_horizon;
   const std::optional<Duration> label_horizon = bank::horizon_of(card_.popularity_horizon);
   if (columns_.details) {
@@ -326,8 +328,7 @@ void PredictionEngine::read_table() {
     table_ = bank_->table();
     if (label_horizon) table_ = bank::with_horizon(std::move(table_), *label_horizon);
   }
-  const auto previous = std::move(index_);
-  index_ = open_bank_index(bank_directory_, table_, num_threads_, previous.get());
+  read_index(read_already);
   bytes_.reset();
   const std::span<const float> vectors = table_->retrieval_vectors();
   if (index_ == nullptr && vectors.size() >= kValuesWorthBytes) {
@@ -336,10 +337,30 @@ void PredictionEngine::read_table() {
   sorted_popularity_ = sorted_labels(*table_);
 }
 
+void PredictionEngine::read_index(const retrieval::SegmentedIndex* read_already) {
+  const auto previous = std::move(index_);
+  index_ = open_bank_index(bank_directory_, table_, num_threads_,
+                           read_already != nullptr ? read_already : previous.get());
+}
+
 void PredictionEngine::refresh() {
-  if (table_->generation() == bank_->info().generation) return;
-  schema_ = bank_->info().schema;  // it may have more context columns
-  read_table();
+  std::shared_ptr<const retrieval::SegmentedIndex> offered;
+  {
+    const std::scoped_lock lock(offered_mutex_);
+    offered.swap(offered_index_);
+  }
+  const bank::BankInfo now = bank_->info();
+  if (table_->generation() != now.generation) {
+    schema_ = now.schema;  // it may have more context columns
+    read_table(offered.get());
+  } else if (offered != nullptr) {
+    read_index(offered.get());
+  }
+}
+
+void PredictionEngine::offer_index(std::shared_ptr<const retrieval::SegmentedIndex> index) {
+  const std::scoped_lock lock(offered_mutex_);
+  offered_index_ = std::move(index);
 }
 
 void PredictionEngine::check(const Query& query) const { require_own_tokens(query, schema_); }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -61,11 +62,13 @@ class PredictionEngine {
  public:
   /// Throws where bank or model cannot be opened, or do not belong together (check_same_encoders).
   /// `horizon` ("7d"): labels so long after posting instead of those that the model learned.
-  /// `network_threads`: of the model alone, where others than `num_threads` suit it.
+  /// `network_threads`: of the model alone, where others than `num_threads` suit it. `opened`: the
+  /// same bank where the caller has it open; its writer knows what has changed in it.
   PredictionEngine(const std::filesystem::path& bank_directory,
                    const std::filesystem::path& model_directory, int num_threads,
                    encoders::Precision precision = encoders::Precision::kAuto,
-                   std::optional<int> network_threads = {}, const std::string& horizon = {});
+                   std::optional<int> network_threads = {}, const std::string& horizon = {},
+                   std::shared_ptr<const bank::MemoryBank> opened = nullptr);
 
   [[nodiscard]] Prediction predict(const Query& query, const std::stop_token& stop);
   /// [titles] what predict() says of the clip or stored record under each of them (`query.title` is
@@ -97,6 +100,9 @@ class PredictionEngine {
   /// Looks at the bank as it is now: predictions see its present records and labels from here on.
   /// Reads nothing where it has not changed.
   void refresh();
+  /// The next refresh() takes the bank's index again, and from this one the segments that it has
+  /// read. Thread-safe.
+  void offer_index(std::shared_ptr<const retrieval::SegmentedIndex> index);
   /// Waits for network and encoders, and throws why they cannot be loaded.
   void wait_until_loaded() const {
     static_cast<void>(predictor_.get());
@@ -108,7 +114,9 @@ class PredictionEngine {
   [[nodiscard]] int num_instances() const { return card_.k; }
   [[nodiscard]] const bank::MemoryBank& bank() const { return *bank_; }
   /// Null where search is exact.
-  [[nodiscard]] const retrieval::SegmentedIndex* index() const { return index_.get(); }
+  [[nodiscard]] const std::shared_ptr<const retrieval::SegmentedIndex>& index() const {
+    return index_;
+  }
   /// Of the labelled records, ascending.
   [[nodiscard]] const std::vector<double>& sorted_popularity() const { return sorted_popularity_; }
 
@@ -116,7 +124,8 @@ class PredictionEngine {
   struct Asked;
   struct BatchTables;
 
-  void read_table();
+  void read_table(const retrieval::SegmentedIndex* read_already);
+  void read_index(const retrieval::SegmentedIndex* read_already);
   [[nodiscard]] retrieval::RetrievalResult find_similar(const EncodedQuery& query, int k,
                                                         const retrieval::RetrievalPolicy& policy,
                                                         const std::stop_token& stop) const;
@@ -131,7 +140,7 @@ class PredictionEngine {
 
   int num_threads_;
   std::filesystem::path bank_directory_;
-  std::unique_ptr<bank::MemoryBank> bank_;
+  std::shared_ptr<const bank::MemoryBank> bank_;
   bank::BankSchema schema_;
   TrainingCard card_;
   std::optional<double> similarity_scale_;  ///< nothing: the model does not look at instances
@@ -143,8 +152,10 @@ class PredictionEngine {
   std::optional<bank::FeatureTable> memory_;  ///< of a model that looks at more than k instances
   std::shared_ptr<const bank::BankTable> table_;
   std::shared_ptr<const retrieval::SegmentedIndex> index_;  ///< of a bank that has one
-  std::optional<retrieval::ByteVectors> bytes_;             ///< of a large table without one
-  std::vector<double> sorted_popularity_;                   ///< of the labelled records, ascending
+  std::mutex offered_mutex_;
+  std::shared_ptr<const retrieval::SegmentedIndex> offered_index_;  ///< for the next refresh()
+  std::optional<retrieval::ByteVectors> bytes_;  ///< of a large table without one
+  std::vector<double> sorted_popularity_;        ///< of the labelled records, ascending
 };
 
 }  // namespace mmra::pipeline

@@ -161,13 +161,6 @@ class ExactSearch {
   [[nodiscard]] const float* row_vector(std::int32_t row) const {
     return vectors_.data() + static_cast<std::size_t>(row) * dim_;
   }
-  /// Rows of candidates lie anywhere in memory: their way to the processor takes half the time.
-  void prefetch(std::int32_t row) const {
-    constexpr std::size_t kFloatsOfCacheLine = 16;
-    for (std::size_t i = 0; i < dim_; i += kFloatsOfCacheLine) {
-      __builtin_prefetch(row_vector(row) + i);
-    }
-  }
 
   [[nodiscard]] std::vector<CandidateList> no_candidates(std::size_t begin, std::size_t end) const {
     std::vector<CandidateList> lists;
@@ -250,7 +243,7 @@ class ExactSearch {
       const Candidate& candidate = candidates[i];
       if (i == static_cast<std::size_t>(k_)) nearer.compact();
       if (candidate.score + 0.5F * margins_[q] < nearer.threshold()) break;
-      if (i + 1 < candidates.size()) prefetch(candidates[i + 1].row);
+      if (i + 1 < candidates.size()) prefetch_vector(row_vector(candidates[i + 1].row), dim_);
       nearer.add({candidate.row, quick_similarity(vector.data(), row_vector(candidate.row), dim_)});
     }
     candidates = std::move(nearer.finish());

@@ -4,22 +4,11 @@
 
 #include <string>
 
-#if __has_include( \
-    <omp.h>)  // the fuzz targets' compiler has no OpenMP; nothing is multiplied there
-#include <omp.h>
-#define MMRA_HAS_OPENMP
-#endif
-
 #include "mmra/core/error.h"
+#include "mmra/retrieval/openmp_threads.h"
 
 namespace mmra::retrieval {
 namespace {
-
-void stay_on_this_thread() {
-#ifdef MMRA_HAS_OPENMP
-  omp_set_num_threads(1);  // of the calling thread
-#endif
-}
 
 void check(dnnl_status_t status) {
   if (status == dnnl_success) return;
@@ -29,7 +18,7 @@ void check(dnnl_status_t status) {
 
 void multiply_on_this_thread(MatrixView a, MatrixView b, char transpose_b, std::size_t columns,
                              float* to) {
-  stay_on_this_thread();
+  const OpenMpThreads alone(1);
   const auto n = static_cast<dnnl_dim_t>(columns);
   const auto inner = static_cast<dnnl_dim_t>(a.columns);
   check(dnnl_sgemm('N', transpose_b, static_cast<dnnl_dim_t>(a.rows), n, inner, 1.0F, a.data, inner,
@@ -48,7 +37,7 @@ void multiply(MatrixView a, MatrixView b, float* to) {
 
 void multiply_bytes_by_transposed(const std::uint8_t* a, std::size_t a_rows, const std::int8_t* b,
                                   std::size_t b_rows, std::size_t columns, std::int32_t* to) {
-  stay_on_this_thread();
+  const OpenMpThreads alone(1);
   const auto n = static_cast<dnnl_dim_t>(b_rows);
   const auto inner = static_cast<dnnl_dim_t>(columns);
   const std::int32_t offset = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 namespace mmra::retrieval {
@@ -22,8 +23,19 @@ namespace mmra::retrieval {
   return static_cast<float>((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
+/// Begins to bring a vector that lies anywhere in memory to the processor: its way takes longer than
+/// what is then computed.
+inline void prefetch_vector(const float* vector, std::size_t dim) {
+  constexpr std::size_t kFloatsOfCacheLine = 16;
+  for (std::size_t i = 0; i < dim; i += kFloatsOfCacheLine) __builtin_prefetch(vector + i);
+}
+
 /// The inner product of two vectors of `dim` floats in some order of summation, as fast as the
 /// processor goes.
 [[nodiscard]] float quick_similarity(const float* a, const float* b, std::size_t dim);
+/// The same of one vector with those at `places` of row-major `vectors`, which lie anywhere in
+/// memory: each is fetched ahead. `scores` has as many elements.
+void quick_similarities(const float* vector, const float* vectors, std::size_t dim,
+                        std::span<const std::int32_t> places, float* scores);
 
 }  // namespace mmra::retrieval

@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "mmra/bank/milvus/address.h"
 #include "mmra/bank/text_checks.h"
 #include "mmra/core/error.h"
 #include "mmra/pipeline/feature_file.h"
@@ -38,16 +39,29 @@ Backend::Backend(ServiceOptions options)
       model_card_(read_model_card(options_.model_directory)),
       uploads_(options_.max_uploads),
       decoded_clips_(options_.max_decoded_clips),
-      inference_(open_engine(), options_.max_queued, options_.max_batch, metrics_),
+      index_keeper_(make_index_keeper()),
+      inference_(open_engine(), options_.max_queued, options_.max_batch, metrics_,
+                 [this](const pipeline::PredictionEngine& engine) {
+                   if (index_keeper_ != nullptr) index_keeper_->look_at(engine.index());
+                 }),
       readers_(2, kQueuedReads),
       decoders_(options_.num_decoders, options_.max_uploads),
       writer_(1, kQueuedWrites),
       loader_(1, 1) {}
 
+std::unique_ptr<IndexKeeper> Backend::make_index_keeper() {
+  if (options_.read_only || bank::is_milvus_address(options_.bank_directory)) return nullptr;
+  return std::make_unique<IndexKeeper>(
+      *bank_, options_.bank_directory,
+      [this](IndexKeeper::IndexPointer index) { inference_.offer_index(std::move(index)); },
+      [this](const std::string& line) { log(line); });
+}
+
 std::shared_ptr<pipeline::PredictionEngine> Backend::open_engine() const {
+  const bool is_here = !bank::is_milvus_address(options_.bank_directory);
   auto engine = std::make_shared<pipeline::PredictionEngine>(
       options_.bank_directory, options_.model_directory, options_.num_threads, options_.precision,
-      kNetworkThreads);
+      kNetworkThreads, /*horizon=*/"", is_here ? bank_ : nullptr);
   engine->wait_until_loaded();
   return engine;
 }
@@ -90,6 +104,7 @@ void Backend::finish() {
   decoders_.finish();
   readers_.finish();
   loader_.finish();
+  if (index_keeper_ != nullptr) index_keeper_->finish();
   inference_.finish();
   writer_.finish();
 }
@@ -192,6 +207,8 @@ std::string Backend::metrics_text() const {
       {"mmra_bank_labelled", static_cast<double>(info.num_labelled)},
       {"mmra_bank_records", static_cast<double>(info.num_records)},
       {"mmra_decoder_queue", static_cast<double>(decoders_.num_queued())},
+      {"mmra_index_updates",
+       index_keeper_ == nullptr ? 0.0 : static_cast<double>(index_keeper_->num_updates())},
       {"mmra_model_queue", static_cast<double>(inference_.num_queued())},
       {"mmra_reader_queue", static_cast<double>(readers_.num_queued())},
       {"mmra_uploads_free", static_cast<double>(uploads_.num_free())},

@@ -13,6 +13,7 @@
 #include "mmra/serving/bank_listing.h"
 #include "mmra/serving/http_message.h"
 #include "mmra/serving/http_server.h"
+#include "mmra/serving/index_keeper.h"
 #include "mmra/serving/inference.h"
 #include "mmra/serving/metrics.h"
 #include "mmra/serving/service.h"
@@ -25,6 +26,9 @@ namespace mmra::serving {
 class Backend {
  public:
   explicit Backend(ServiceOptions options);
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+  ~Backend() { finish(); }  // before any of the parts goes: their threads know each other
 
   /// Runs on one of the pool's threads; a failure is answered as a problem, a full queue as 429.
   void submit(WorkerPool& pool, const std::shared_ptr<Exchange>& exchange,
@@ -36,7 +40,7 @@ class Backend {
   void log(const std::string& line) const;
   [[nodiscard]] bool is_stopping() const { return stopping_; }
   void begin_stop() { stopping_ = true; }
-  /// Does what is queued; nothing is taken any more.
+  /// Does what is queued; nothing is taken any more. May be called twice.
   void finish();
 
   /// Opens bank and model anew and swaps them in. Throws why that cannot be; the old ones stay.
@@ -71,6 +75,8 @@ class Backend {
     std::shared_ptr<pipeline::PredictionEngine> engine;
     nlohmann::ordered_json card;
   };
+  /// Null where nobody writes here, or the bank is on a server.
+  [[nodiscard]] std::unique_ptr<IndexKeeper> make_index_keeper();
   [[nodiscard]] std::shared_ptr<pipeline::PredictionEngine> open_engine() const;
   /// Of one state of the model's directory, whatever happens to it meanwhile.
   [[nodiscard]] OpenedModel open_model() const;
@@ -78,7 +84,7 @@ class Backend {
 
   ServiceOptions options_;
   Metrics metrics_;
-  std::unique_ptr<bank::MemoryBank> bank_;
+  std::shared_ptr<bank::MemoryBank> bank_;
   BankListing listing_;
   sandbox::ClipDecoder decoder_;
   mutable std::mutex mutex_;  ///< of the next two
@@ -87,6 +93,7 @@ class Backend {
   std::atomic<bool> stopping_ = false;
   Slots uploads_;
   Slots decoded_clips_;
+  std::unique_ptr<IndexKeeper> index_keeper_;
   Inference inference_;
   WorkerPool readers_;
   WorkerPool decoders_;

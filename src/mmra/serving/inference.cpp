@@ -26,10 +26,12 @@ void give_answer(PredictionEngine& engine, InferenceJob& job, Inferred inferred)
 }  // namespace
 
 Inference::Inference(std::shared_ptr<PredictionEngine> engine, std::size_t capacity,
-                     std::size_t max_batch, Metrics& metrics)
+                     std::size_t max_batch, Metrics& metrics,
+                     std::function<void(const PredictionEngine&)> refreshed)
     : capacity_(capacity),
       max_batch_(max_batch),
       metrics_(metrics),
+      refreshed_(std::move(refreshed)),
       engine_(std::move(engine)),
       thread_([this] { work(); }) {}
 
@@ -46,6 +48,11 @@ bool Inference::try_submit(InferenceJob job) {
 void Inference::replace_engine(std::shared_ptr<PredictionEngine> engine) {
   const std::scoped_lock lock(mutex_);
   engine_.swap(engine);  // the old one goes when the last batch that has it is done
+}
+
+void Inference::offer_index(std::shared_ptr<const retrieval::SegmentedIndex> index) {
+  const std::scoped_lock lock(mutex_);
+  engine_->offer_index(std::move(index));
 }
 
 std::shared_ptr<const PredictionEngine> Inference::engine() const {
@@ -110,6 +117,7 @@ void Inference::work() {
 void Inference::run(PredictionEngine& engine, std::vector<InferenceJob> jobs) {
   try {
     engine.refresh();
+    refreshed_(engine);
   } catch (...) {
     for (InferenceJob& job : jobs) job.fail(std::current_exception());
     return;

@@ -43,8 +43,10 @@ struct InferenceJob {
 /// that has it.
 class Inference {
  public:
+  /// `refreshed` is called on the queue's thread whenever an engine has looked at the bank.
   Inference(std::shared_ptr<pipeline::PredictionEngine> engine, std::size_t capacity,
-            std::size_t max_batch, Metrics& metrics);
+            std::size_t max_batch, Metrics& metrics,
+            std::function<void(const pipeline::PredictionEngine&)> refreshed);
   Inference(const Inference&) = delete;
   Inference& operator=(const Inference&) = delete;
   ~Inference();
@@ -53,6 +55,8 @@ class Inference {
   [[nodiscard]] bool try_submit(InferenceJob job);
   /// Jobs that are taken from now on use this one.
   void replace_engine(std::shared_ptr<pipeline::PredictionEngine> engine);
+  /// Jobs that are taken from now on search by the bank's index anew (PredictionEngine).
+  void offer_index(std::shared_ptr<const retrieval::SegmentedIndex> index);
   [[nodiscard]] std::shared_ptr<const pipeline::PredictionEngine> engine() const;
   /// Does what is queued, then ends the thread. May be called twice.
   void finish();
@@ -69,6 +73,7 @@ class Inference {
   std::size_t capacity_;
   std::size_t max_batch_;
   Metrics& metrics_;
+  std::function<void(const pipeline::PredictionEngine&)> refreshed_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<InferenceJob> jobs_;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <numeric>
@@ -182,6 +183,33 @@ TEST(FaissIndex, SaysWhatFaissDoesNotMake) {
   }
   expect_error(ErrorKind::kInvalidInput, "of 100 vectors",
                [&] { static_cast<void>(made("IVF1024,Flat", vectors)); });
+}
+
+TEST(FaissIndex, KnowsHowManyVectorsItNeeds) {
+  EXPECT_EQ(FaissIndex::num_needed("HNSW32", kDim), 1U);
+  EXPECT_EQ(FaissIndex::num_needed("IVF300,Flat", kDim), 300U);
+  EXPECT_EQ(FaissIndex::num_needed("IVF4,PQ8", kDim), 256U) << "centroids of a code of a byte";
+  EXPECT_EQ(FaissIndex::num_needed("HNSW8_PQ8", kDim), 256U);
+  EXPECT_EQ(FaissIndex::num_needed("OPQ8_16,IVF300,PQ8", kDim), 300U);
+  const auto vectors = clustered_vectors(256, 10);
+  EXPECT_EQ(made("IVF4,PQ8", vectors).num_vectors(), 256U) << "so many are enough";
+  expect_error(ErrorKind::kInvalidInput, "of 255 vectors",
+               [&] { static_cast<void>(made("IVF4,PQ8", std::span(vectors).first(255 * kDim))); });
+}
+
+// OpenMP's number of threads belongs to the calling thread, who may multiply something next.
+TEST(FaissIndex, LeavesTheCallersOpenMpThreadsAlone) {
+  const int num_before = omp_get_max_threads();
+  constexpr int kOfTheCaller = 5;
+  omp_set_num_threads(kOfTheCaller);
+  const auto vectors = clustered_vectors(500, 11);
+  const FaissIndex index = made("IVF8,Flat", vectors);
+  EXPECT_EQ(omp_get_max_threads(), kOfTheCaller) << "after building";
+  EXPECT_THROW(static_cast<void>(made("IVF1000,Flat", vectors)), Error);
+  EXPECT_EQ(omp_get_max_threads(), kOfTheCaller) << "after building in vain";
+  static_cast<void>(index.search(std::span(vectors).first(kDim), 10, 8, nullptr, 1.0));
+  EXPECT_EQ(omp_get_max_threads(), kOfTheCaller) << "after a search";
+  omp_set_num_threads(num_before);
 }
 
 TEST(FaissIndex, StopsWhenAsked) {

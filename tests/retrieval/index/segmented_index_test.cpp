@@ -2,12 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <omp.h>
 
 #include <algorithm>
-#include <cstring>
+#include <atomic>
 #include <filesystem>
-#include <fstream>
 #include <set>
+#include <thread>
 
 #include "expect_error.h"
 #include "mmra/bank/label_table.h"
@@ -223,6 +224,96 @@ TEST_F(Segments, AnUpdateMakesSegmentsAnewOfWhichMuchIsGone) {
   EXPECT_EQ(open()->segments().at(0).segment->num_places(), 2000U);
 }
 
+// Who changes the setting may be killed between the two files that say it.
+TEST_F(Segments, AnIndexOfAnotherSpecIsRebuilt) {
+  build("HNSW16");
+  EXPECT_FALSE(open()->is_of_another_spec());
+  write_index_spec(directory_.path(), "IVF16,Flat");
+  EXPECT_TRUE(open()->is_of_another_spec());
+  EXPECT_EQ(update(/*all=*/false).num_made, 1U);
+  const auto index = open();
+  EXPECT_FALSE(index->is_of_another_spec());
+  EXPECT_EQ(index->spec(), "IVF16,Flat");
+  EXPECT_THAT(index->tail(), IsEmpty());
+  EXPECT_LE(index->segments().at(0).segment->head().width, 16) << "lists to look through";
+  EXPECT_EQ(update(/*all=*/false).num_made, 0U);
+}
+
+TEST_F(Segments, AnUpdateOfTooFewRowsForTheKindTakesMoreOfThem) {
+  build("IVF2000,Flat");
+  rows_.resize(1900);
+  change();
+  EXPECT_EQ(update(/*all=*/false).num_made, 0U);
+  EXPECT_THAT(open()->segments(), IsEmpty());
+  EXPECT_THAT(open()->tail(), SizeIs(1900));
+  append(1100);
+  build("IVF2000,Flat");
+  append(300);
+  EXPECT_EQ(update(/*all=*/true).num_made, 1U) << "300 rows alone make no 2000 lists";
+  EXPECT_THAT(open()->segments(), SizeIs(1));
+  EXPECT_THAT(open()->tail(), IsEmpty());
+}
+
+TEST_F(Segments, AnUpdateThatIsNotWorthItLeavesFilesAlone) {
+  build("HNSW16", 1500);
+  const fs::path file = segment_files().at(0);
+  write_file_atomically(file, "of a newer program");
+  rows_.resize(2500);
+  change();
+  update(/*all=*/false);
+  EXPECT_TRUE(fs::exists(file));
+  EXPECT_THAT(open()->faults(), ElementsAre(HasSubstr(file.filename().string())));
+}
+
+// The list is read before the segments; whoever makes the index anew removes the old ones.
+TEST_F(Segments, AreWholeForWhoOpensThemWhileTheyAreMade) {
+  constexpr std::size_t kRowsPerSegment = 40;
+  rows_.resize(2000);
+  build("HNSW4", kRowsPerSegment);
+  const auto table = this->table();
+  std::atomic<bool> is_making{true};
+  std::thread maker([&] {
+    for (int i = 0; i < 12; ++i) build("HNSW4", kRowsPerSegment);
+    is_making = false;
+  });
+  std::size_t num_opened = 0;
+  for (; is_making; ++num_opened) {
+    const auto index = SegmentedIndex::open(directory_.path(), table, 1);
+    EXPECT_THAT(index->faults(), IsEmpty());
+    EXPECT_THAT(index->tail(), IsEmpty());
+  }
+  maker.join();
+  EXPECT_GT(num_opened, 20U) << "hardly ever opened";
+}
+
+TEST_F(Segments, LeaveTheCallersOpenMpThreadsAlone) {
+  const int num_before = omp_get_max_threads();
+  constexpr int kOfTheCaller = 5;
+  omp_set_num_threads(kOfTheCaller);
+  build("IVF32,PQ8");
+  EXPECT_EQ(omp_get_max_threads(), kOfTheCaller) << "after building";
+  const auto index = open();
+  const QueryIdentity nobody;
+  static_cast<void>(index->search(*index->table(), rows_[0].vector, std::span(&nobody, 1), 5,
+                                  RetrievalPolicy::deployed(), 1));
+  EXPECT_EQ(omp_get_max_threads(), kOfTheCaller) << "after a search";
+  omp_set_num_threads(num_before);
+}
+
+// So many rows that a walk is cheaper than a scan, of records that a filter passes over in between.
+TEST_F(Segments, AFilterThatAdmitsHalfFindsMost) {
+  append(12'000);
+  for (const char* spec : {"HNSW8", "IVF64,Flat"}) {
+    build(spec);
+    const auto index = open();
+    EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), Timestamp{500'000}),
+              0.95)
+        << spec;
+    EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::authors_training(), {}), 0.95)
+        << spec;
+  }
+}
+
 TEST_F(Segments, FlatMeansNoIndex) {
   build("HNSW16");
   const IndexReport report = build("Flat");
@@ -292,7 +383,7 @@ TEST_F(Segments, ASegmentOfAnotherDimensionIsAFault) {
   build("HNSW16");
   for (ClusteredRow& row : rows_) row.vector.resize(kDim / 2);
   change();
-  EXPECT_THAT(open()->faults(), ElementsAre(HasSubstr("another dimension")));
+  EXPECT_THAT(open()->faults(), ElementsAre(HasSubstr("of 16 dimensions, the bank's have 8")));
 }
 
 TEST_F(Segments, AreReadOnceWhileTheyStayTheSame) {

@@ -14,7 +14,6 @@
 #include <faiss/impl/io.h>
 #include <faiss/index_factory.h>
 #include <faiss/index_io.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -24,6 +23,8 @@
 #include <utility>
 
 #include "mmra/core/error.h"
+#include "mmra/core/huge_pages.h"
+#include "mmra/retrieval/openmp_threads.h"
 #include "mmra/retrieval/similarity.h"
 
 namespace mmra::retrieval {
@@ -35,10 +36,10 @@ constexpr std::size_t kLeastTrainingVectors = 65'536;
 // So many vectors are added at a time: between them is heard who wants to stop.
 constexpr std::size_t kVectorsPerAdd = 16'384;
 constexpr int kLargestGraphWidth = 1024;
-// A graph's search looks at about twenty vectors for each place of its width (counted with 32
-// neighbours a place), and each lies somewhere else in memory: that takes as long as five that
-// follow each other (measured, 100,000 x 128).
-constexpr double kLooksPerWidth = 20.0 * 5.0;
+// Taken, not measured: for each place of its width a graph's search looks at about twenty vectors,
+// and each of them, since it lies somewhere else in memory, costs as much as five that follow each
+// other.
+constexpr double kCostPerWidth = 20.0 * 5.0;
 
 std::string first_line_of(const std::exception& error) {
   std::string what = error.what();
@@ -77,32 +78,41 @@ class Interruptible {
 };
 
 /// The index within wrappers that transform or refine.
-faiss::Index* unwrapped(faiss::Index* index) {
+template <typename Index>  // faiss::Index, or const of it
+Index* unwrapped(Index* index) {
   for (;;) {
-    if (auto* transforming = dynamic_cast<faiss::IndexPreTransform*>(index)) {
+    if (const auto* transforming = dynamic_cast<const faiss::IndexPreTransform*>(index)) {
       index = transforming->index;
-    } else if (auto* refining = dynamic_cast<faiss::IndexRefine*>(index)) {
+    } else if (const auto* refining = dynamic_cast<const faiss::IndexRefine*>(index)) {
       index = refining->base_index;
     } else {
       return index;
     }
   }
 }
-const faiss::Index* unwrapped(const faiss::Index* index) {
-  return unwrapped(const_cast<faiss::Index*>(index));
-}
 
 const faiss::IndexIVF* lists_of(const faiss::Index& index) {
   return dynamic_cast<const faiss::IndexIVF*>(unwrapped(&index));
 }
 
-/// Training for searches by Hamming distance, which nobody makes here, takes minutes.
-void leave_out_polysemous_training(faiss::Index& index) {
-  if (auto* lists = dynamic_cast<faiss::IndexIVFPQ*>(unwrapped(&index))) {
-    lists->do_polysemous_training = false;
-  } else if (auto* codes = dynamic_cast<faiss::IndexPQ*>(unwrapped(&index))) {
-    codes->do_polysemous_training = false;
-  }
+/// Of an index that keeps vectors as codes of parts of them; null of any other.
+faiss::ProductQuantizer* quantizer_of(faiss::Index& index) {
+  faiss::Index* inner = unwrapped(&index);
+  if (const auto* graph = dynamic_cast<faiss::IndexHNSW*>(inner)) inner = graph->storage;
+  if (auto* lists = dynamic_cast<faiss::IndexIVFPQ*>(inner)) return &lists->pq;
+  if (auto* codes = dynamic_cast<faiss::IndexPQ*>(inner)) return &codes->pq;
+  return nullptr;
+}
+
+/// Training for searches by Hamming distance, which nobody makes here, takes minutes. And FAISS
+/// prints a warning where a centroid gets few vectors: whether they are enough is told by the
+/// recall that is measured afterwards.
+void prepare_training(faiss::Index& index) {
+  faiss::Index* inner = unwrapped(&index);
+  if (auto* lists = dynamic_cast<faiss::IndexIVF*>(inner)) lists->cp.min_points_per_centroid = 1;
+  if (auto* lists = dynamic_cast<faiss::IndexIVFPQ*>(inner)) lists->do_polysemous_training = false;
+  if (auto* codes = dynamic_cast<faiss::IndexPQ*>(inner)) codes->do_polysemous_training = false;
+  if (auto* quantizer = quantizer_of(index)) quantizer->cp.min_points_per_centroid = 1;
 }
 
 /// What a graph under construction asks of its vectors: Debian's FAISS is compiled without AVX2.
@@ -147,7 +157,7 @@ std::unique_ptr<faiss::Index> make_index(const std::string& spec, std::size_t di
   try {
     std::unique_ptr<faiss::Index> index(
         faiss::index_factory(static_cast<int>(dim), spec.c_str(), faiss::METRIC_INNER_PRODUCT));
-    leave_out_polysemous_training(*index);
+    prepare_training(*index);
     quicken(*index);
     return index;
   } catch (const std::exception& error) {
@@ -229,20 +239,11 @@ class FlatScorer {
  public:
   FlatScorer(const float* vectors, std::span<const float> query)
       : vectors_(vectors), query_(query) {}
-  [[nodiscard]] float score(std::int32_t place) const {
-    return quick_similarity(query_.data(), vector(place), query_.size());
-  }
-  void prefetch(std::int32_t place) const {
-    constexpr std::size_t kFloatsOfCacheLine = 16;
-    for (std::size_t i = 0; i < query_.size(); i += kFloatsOfCacheLine) {
-      __builtin_prefetch(vector(place) + i);
-    }
+  void score(std::span<const std::int32_t> places, float* scores) const {
+    quick_similarities(query_.data(), vectors_, query_.size(), places, scores);
   }
 
  private:
-  [[nodiscard]] const float* vector(std::int32_t place) const {
-    return vectors_ + static_cast<std::size_t>(place) * query_.size();
-  }
   const float* vectors_;
   std::span<const float> query_;
 };
@@ -254,8 +255,9 @@ class CodeScorer {
       : computer_(storage.get_distance_computer()) {
     computer_->set_query(query.data());
   }
-  [[nodiscard]] float score(std::int32_t place) const { return (*computer_)(place); }
-  void prefetch(std::int32_t /*place*/) const {}
+  void score(std::span<const std::int32_t> places, float* scores) const {
+    for (std::size_t i = 0; i < places.size(); ++i) scores[i] = (*computer_)(places[i]);
+  }
 
  private:
   std::unique_ptr<faiss::DistanceComputer> computer_;
@@ -316,34 +318,42 @@ void FaissIndex::check_spec(const std::string& spec, std::size_t dim) {
   static_cast<void>(make_index(spec, dim));
 }
 
+std::size_t FaissIndex::num_needed(const std::string& spec, std::size_t dim) {
+  const std::unique_ptr<faiss::Index> index = make_index(spec, dim);
+  const faiss::IndexIVF* lists = lists_of(*index);
+  const faiss::ProductQuantizer* quantizer = quantizer_of(*index);
+  return std::max({std::size_t{1}, lists == nullptr ? 0 : lists->nlist,
+                   quantizer == nullptr ? 0 : quantizer->ksub});
+}
+
 FaissIndex FaissIndex::build(const IndexBuild& how, std::span<const float> vectors,
                              std::size_t dim) {
   std::unique_ptr<faiss::Index> index = make_index(how.spec, dim);
   const Interruptible interruptible(how.stop);
-  const int threads_before = omp_get_max_threads();
-  omp_set_num_threads(std::max(1, how.num_threads));
+  const OpenMpThreads threads(how.num_threads);
   try {
     train(*index, vectors, dim);
     add_all(*index, vectors, how);
   } catch (const faiss::FaissException& error) {
-    omp_set_num_threads(threads_before);
     if (how.stop.stop_requested()) throw Interrupted();
     throw Error(ErrorKind::kInvalidInput, "FAISS cannot make the index " + how.spec + " of " +
                                               std::to_string(vectors.size() / dim) + " vectors (" +
                                               first_line_of(error) +
                                               "); take one with fewer lists, or HNSW32");
-  } catch (...) {
-    omp_set_num_threads(threads_before);
-    throw;
   }
-  omp_set_num_threads(threads_before);
   return FaissIndex(std::move(index));
 }
 
 FaissIndex FaissIndex::read(std::span<const std::byte> bytes) {
   BytesReader reader(bytes);
   try {
-    return FaissIndex(std::unique_ptr<faiss::Index>(faiss::read_index(&reader)));
+    FaissIndex index(std::unique_ptr<faiss::Index>(faiss::read_index(&reader)));
+    move_to_huge_pages(std::as_bytes(index.vectors()));
+    if (const faiss::IndexHNSW* graph = as_graph(*index.index_)) {
+      move_to_huge_pages(std::as_bytes(std::span(graph->hnsw.neighbors)));
+      move_to_huge_pages(std::as_bytes(std::span(graph->hnsw.offsets)));
+    }
+    return index;
   } catch (const faiss::FaissException& error) {
     throw Error(ErrorKind::kCorruptData, "not an index of FAISS (" + first_line_of(error) + ")");
   }
@@ -393,7 +403,7 @@ void FaissIndex::set_width(int width) {
 
 double FaissIndex::num_looked_at(int width) const {
   const auto all = static_cast<double>(num_vectors());
-  if (as_graph(*index_) != nullptr) return std::min(all, kLooksPerWidth * width);
+  if (as_graph(*index_) != nullptr) return std::min(all, kCostPerWidth * width);
   if (const auto* lists = lists_of(*index_)) {
     return all * width / static_cast<double>(lists->nlist);
   }
@@ -430,7 +440,7 @@ std::vector<Found> FaissIndex::search(std::span<const float> query, std::size_t 
 std::vector<Found> FaissIndex::search_by_faiss(std::span<const float> query, std::size_t count,
                                                int width, const Admission* admits,
                                                double share) const {
-  omp_set_num_threads(1);  // of this thread: callers divide queries among threads of their own
+  const OpenMpThreads alone(1);  // callers divide queries among threads of their own
   const double scarcity = admits == nullptr ? 1.0 : 1.0 / std::max(share, 1e-3);
   std::optional<Selector> selector;
   faiss::SearchParametersIVF in_lists;

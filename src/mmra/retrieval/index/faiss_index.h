@@ -41,6 +41,8 @@ class FaissIndex {
   [[nodiscard]] static FaissIndex read(std::span<const std::byte> bytes);
   /// Throws Error{kInvalidInput} where FAISS knows no such spec for this dimension.
   static void check_spec(const std::string& spec, std::size_t dim);
+  /// How many vectors it takes at least to make such an index, at least 1. Throws as check_spec().
+  [[nodiscard]] static std::size_t num_needed(const std::string& spec, std::size_t dim);
 
   FaissIndex(FaissIndex&& other) noexcept;
   FaissIndex& operator=(FaissIndex&& other) noexcept;

@@ -68,8 +68,8 @@ class VisitedMarks {
 
 /// One walk from the graph's entry to the `width` best places that are admitted (null: all are),
 /// best first: algorithms 2 and 5 of the paper. The walk passes through places that are not
-/// admitted, so that a filter costs time and not recall. Scorer: float score(place), and
-/// prefetch(place), which begins to bring what score() reads.
+/// admitted, so that a filter costs time and not recall. Scorer: void score(places, scores), the
+/// similarity of the query with each of the places.
 template <typename Scorer>
 class GraphWalk {
  public:
@@ -78,7 +78,9 @@ class GraphWalk {
 
   std::vector<Found> run() {
     if (graph_.entry < 0 || width_ == 0) return {};
-    Found at{graph_.entry, scorer_.score(graph_.entry)};
+    fresh_.assign(1, graph_.entry);
+    score_fresh();
+    Found at{graph_.entry, scores_[0]};
     for (int level = graph_.max_level; level > 0; --level) at = climb(at, level);
     return search_base(at);
   }
@@ -88,18 +90,16 @@ class GraphWalk {
   Found climb(Found at, int level) {
     for (bool moved = true; moved;) {
       moved = false;
-      const auto list = graph_.neighbours_of(at.place, level);
-      for (const std::int32_t place : list) {
+      fresh_.clear();
+      for (const std::int32_t place : graph_.neighbours_of(at.place, level)) {
         if (place < 0) break;
-        scorer_.prefetch(place);
+        fresh_.push_back(place);
       }
-      for (const std::int32_t place : list) {
-        if (place < 0) break;
-        const float score = scorer_.score(place);
-        if (score > at.score) {
-          at = {place, score};
-          moved = true;
-        }
+      score_fresh();
+      for (std::size_t i = 0; i < fresh_.size(); ++i) {
+        if (scores_[i] <= at.score) continue;
+        at = {fresh_[i], scores_[i]};
+        moved = true;
       }
     }
     return at;
@@ -111,27 +111,31 @@ class GraphWalk {
     visited.visit(start.place);
     frontier_.push(start);
     take(start);
-    std::vector<std::int32_t> fresh;
     while (!frontier_.empty()) {
       const Found at = frontier_.top();
       if (is_full() && at.score < best_.top().score) break;
       frontier_.pop();
-      fresh.clear();
+      fresh_.clear();
       for (const std::int32_t place : graph_.neighbours_of(at.place, 0)) {
         if (place < 0) break;
         if (!visited.visit(place)) continue;
-        scorer_.prefetch(place);
-        fresh.push_back(place);
+        fresh_.push_back(place);
+        __builtin_prefetch(&graph_.list_begins[static_cast<std::size_t>(place)]);
       }
-      for (const std::int32_t place : fresh) look_at(place);
-      prefetch_next_list();
+      score_fresh();
+      for (std::size_t i = 0; i < fresh_.size(); ++i) look_at({fresh_[i], scores_[i]});
     }
     return finish();
   }
 
-  void look_at(std::int32_t place) {
-    const Found found{place, scorer_.score(place)};
+  void score_fresh() {
+    scores_.resize(fresh_.size());
+    scorer_.score(fresh_, scores_.data());
+  }
+
+  void look_at(const Found& found) {
     if (is_full() && found.score <= best_.top().score) return;
+    if (frontier_.empty() || is_better(found, frontier_.top())) prefetch_list(found.place);
     frontier_.push(found);
     take(found);
   }
@@ -144,9 +148,9 @@ class GraphWalk {
 
   [[nodiscard]] bool is_full() const { return best_.size() >= width_; }
 
-  void prefetch_next_list() const {
-    if (frontier_.empty()) return;
-    const auto list = graph_.neighbours_of(frontier_.top().place, 0);
+  /// Of what is most likely to be the next place.
+  void prefetch_list(std::int32_t place) const {
+    const auto list = graph_.neighbours_of(place, 0);
     constexpr std::size_t kPlacesOfCacheLine = 16;
     for (std::size_t i = 0; i < list.size(); i += kPlacesOfCacheLine) {
       __builtin_prefetch(list.data() + i);
@@ -171,6 +175,8 @@ class GraphWalk {
   Scorer& scorer_;
   std::size_t width_;
   const Admission* admits_;
+  std::vector<std::int32_t> fresh_;  ///< places that are looked at next
+  std::vector<float> scores_;        ///< of each
   std::priority_queue<Found, std::vector<Found>, IsWorse> frontier_;  ///< the best on top
   std::priority_queue<Found, std::vector<Found>, IsBetter> best_;     ///< the worst on top
 };

@@ -45,8 +45,12 @@ void sort_by_time(const bank::BankTable& table, std::vector<std::uint32_t>& rows
                  [](const auto& key) { return key.second; });
 }
 
+std::size_t dim_of(const bank::BankTable& table) {
+  return static_cast<std::size_t>(table.retrieval_dim());
+}
+
 std::vector<float> vectors_of(const bank::BankTable& table, std::span<const std::uint32_t> rows) {
-  const auto dim = static_cast<std::size_t>(table.retrieval_dim());
+  const std::size_t dim = dim_of(table);
   std::vector<float> vectors(rows.size() * dim);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     std::copy_n(table.retrieval_vectors().begin() + static_cast<std::ptrdiff_t>(rows[i] * dim), dim,
@@ -167,7 +171,7 @@ class Builder {
  private:
   std::string make_segment(const std::string& spec, std::span<const std::uint32_t> rows) {
     const std::vector<float> vectors = vectors_of(table_, rows);
-    const auto dim = static_cast<std::size_t>(table_.retrieval_dim());
+    const std::size_t dim = dim_of(table_);
     IndexBuild how{spec, options_.num_threads, options_.stop, {}};
     how.added = [&](std::size_t count) { progress_.advance(static_cast<std::int64_t>(count)); };
     FaissIndex index = FaissIndex::build(how, vectors, dim);
@@ -207,10 +211,15 @@ std::int64_t bytes_of(const fs::path& bank, const SegmentList& list) {
   return bytes;
 }
 
+IndexReport complete(IndexReport report, const fs::path& bank, const SegmentList& list) {
+  report.num_segments = list.files.size();
+  report.bytes = bytes_of(bank, list);
+  return report;
+}
+
 /// What of an index stays, and which rows are to be put into new segments.
 struct Plan {
   SegmentList kept;
-  std::size_t num_kept = 0;
   std::vector<std::uint32_t> rows;
 };
 
@@ -224,52 +233,66 @@ void dissolve(const PlacedSegment& placed, std::vector<std::uint32_t>& rows) {
   }
 }
 
+std::vector<std::uint32_t> all_rows_of(const bank::BankTable& table) {
+  std::vector<std::uint32_t> rows(table.num_rows());
+  std::iota(rows.begin(), rows.end(), 0U);
+  return rows;
+}
+
+bool is_much_dead(const PlacedSegment& placed) {
+  return static_cast<double>(num_dead(placed)) >=
+         kDeadShare * static_cast<double>(placed.segment->num_places());
+}
+
 /// Segments grow geometrically, so that a row is put into a new one a logarithmic number of times.
-Plan plan_update(const SegmentedIndex& index, const IndexOptions& options) {
-  Plan plan;
-  plan.kept.spec = index.spec();
-  plan.rows = index.tail();
-  std::vector<const PlacedSegment*> sound;
+/// `num_needed`: new segments have so many rows, if the index has.
+Plan plan_update(const SegmentedIndex& index, const IndexOptions& options, std::size_t num_needed) {
+  Plan plan{{index.spec(), {}}, index.tail()};
+  std::vector<const PlacedSegment*> smallest_first;
   for (const PlacedSegment& placed : index.segments()) {
-    const auto places = static_cast<double>(placed.segment->num_places());
-    if (static_cast<double>(num_dead(placed)) >= kDeadShare * places) {
+    if (is_much_dead(placed)) {
       dissolve(placed, plan.rows);
     } else {
-      sound.push_back(&placed);
+      smallest_first.push_back(&placed);
     }
   }
-  std::sort(sound.begin(), sound.end(),
-            [](const auto* a, const auto* b) { return a->num_alive < b->num_alive; });
-  std::size_t num_joined = 0;
-  while (num_joined < sound.size() && !plan.rows.empty() &&
-         sound[num_joined]->num_alive < 2 * plan.rows.size() &&
-         sound[num_joined]->num_alive < options.rows_per_segment / 2) {
-    dissolve(*sound[num_joined++], plan.rows);
+  std::stable_sort(smallest_first.begin(), smallest_first.end(),
+                   [](const auto* a, const auto* b) { return a->num_alive < b->num_alive; });
+  const auto is_to_be_joined = [&](const PlacedSegment& placed) {
+    if (plan.rows.empty()) return false;
+    return plan.rows.size() < num_needed || (placed.num_alive < 2 * plan.rows.size() &&
+                                             placed.num_alive < options.rows_per_segment / 2);
+  };
+  auto kept = smallest_first.begin();
+  for (; kept != smallest_first.end() && is_to_be_joined(**kept); ++kept) {
+    dissolve(**kept, plan.rows);
   }
   for (const PlacedSegment& placed : index.segments()) {
-    const auto from = sound.begin() + static_cast<std::ptrdiff_t>(num_joined);
-    if (std::find(from, sound.end(), &placed) == sound.end()) continue;
-    plan.kept.files.push_back(placed.file);
-    plan.num_kept += placed.num_alive;
+    if (std::find(kept, smallest_first.end(), &placed) != smallest_first.end()) {
+      plan.kept.files.push_back(placed.file);
+    }
   }
   return plan;
 }
 
-bool is_worth_it(const SegmentedIndex& index) {
-  const auto num_in_tail = static_cast<double>(index.tail().size());
-  std::size_t num_alive = 0;
-  for (const PlacedSegment& placed : index.segments()) {
-    num_alive += placed.num_alive;
-    if (static_cast<double>(num_dead(placed)) >=
-        kDeadShare * static_cast<double>(placed.segment->num_places())) {
-      return true;
-    }
-  }
-  return index.tail().size() >= kLeastTail &&
-         num_in_tail >= kTailShare * static_cast<double>(num_alive);
+SegmentList list_of(const SegmentedIndex& index) {
+  SegmentList list{index.spec(), {}};
+  for (const PlacedSegment& placed : index.segments()) list.files.push_back(placed.file);
+  return list;
 }
 
 }  // namespace
+
+bool is_worth_updating(const SegmentedIndex& index) {
+  if (index.is_of_another_spec()) return true;
+  std::size_t num_alive = 0;
+  for (const PlacedSegment& placed : index.segments()) {
+    if (is_much_dead(placed)) return true;
+    num_alive += placed.num_alive;
+  }
+  return index.tail().size() >= kLeastTail &&
+         static_cast<double>(index.tail().size()) >= kTailShare * static_cast<double>(num_alive);
+}
 
 IndexReport build_index(const fs::path& bank, const bank::BankTable& table, const std::string& spec,
                         const IndexOptions& options, ProgressSink& progress) {
@@ -279,49 +302,37 @@ IndexReport build_index(const fs::path& bank, const bank::BankTable& table, cons
     std::error_code code;
     fs::remove_all(index_directory(bank), code);
     if (code) throw system_error("remove", index_directory(bank).string(), code.value());
-    return {.num_in_tail = table.num_rows()};
+    return {};
   }
-  FaissIndex::check_spec(spec, static_cast<std::size_t>(table.retrieval_dim()));
-  std::vector<std::uint32_t> rows(table.num_rows());
-  std::iota(rows.begin(), rows.end(), 0U);
+  FaissIndex::check_spec(spec, dim_of(table));
   SegmentList list{spec, {}};
   Builder builder(bank, table, options, progress);
-  if (!rows.empty()) builder.make(std::move(rows), list);
+  if (table.num_rows() > 0) builder.make(all_rows_of(table), list);
   // A killed program leaves the old list, whose spec is the old setting's, or the new one; a
   // setting that differs from its list's is put right by the next update.
   write_segment_list(bank, list);
   write_index_spec(bank, spec);
   remove_other_segments(bank, list);
-  IndexReport report = builder.report();
-  report.num_segments = list.files.size();
-  report.num_indexed = table.num_rows();
-  report.bytes = bytes_of(bank, list);
-  return report;
+  return complete(builder.report(), bank, list);
 }
 
 IndexReport update_index(const fs::path& bank, const std::shared_ptr<const bank::BankTable>& table,
-                         bool all, const IndexOptions& options, ProgressSink& progress) {
+                         bool all, const IndexOptions& options, ProgressSink& progress,
+                         const SegmentedIndex* read_already) {
   check_rows_per_segment(options);
-  const auto index = SegmentedIndex::open(bank, table, options.num_threads);
-  if (index == nullptr) return {.num_in_tail = table->num_rows()};
-  SegmentList list{index->spec(), {}};
-  for (const PlacedSegment& placed : index->segments()) list.files.push_back(placed.file);
-  IndexReport report;
-  report.num_in_tail = index->tail().size();
-  if (all ? !index->tail().empty() || is_worth_it(*index) || !index->faults().empty()
-          : is_worth_it(*index)) {
-    Plan plan = plan_update(*index, options);
-    list = plan.kept;
-    Builder builder(bank, *table, options, progress);
-    if (!plan.rows.empty()) builder.make(std::move(plan.rows), list);
-    report = builder.report();
-    write_segment_list(bank, list);
-  }
-  remove_other_segments(bank, list);
-  report.num_segments = list.files.size();
-  report.num_indexed = table->num_rows() - report.num_in_tail;
-  report.bytes = bytes_of(bank, list);
-  return report;
+  const auto index = SegmentedIndex::open(bank, table, options.num_threads, read_already);
+  if (index == nullptr) return {};
+  const bool has_work = !index->tail().empty() || !index->faults().empty();
+  if (!is_worth_updating(*index) && !(all && has_work)) return complete({}, bank, list_of(*index));
+  const std::size_t num_needed = FaissIndex::num_needed(index->spec(), dim_of(*table));
+  Plan plan = index->is_of_another_spec() ? Plan{{index->spec(), {}}, all_rows_of(*table)}
+                                          : plan_update(*index, options, num_needed);
+  if (plan.rows.size() < num_needed) plan.rows.clear();  // there are no more in the bank
+  Builder builder(bank, *table, options, progress);
+  if (!plan.rows.empty()) builder.make(std::move(plan.rows), plan.kept);
+  write_segment_list(bank, plan.kept);
+  remove_other_segments(bank, plan.kept);
+  return complete(builder.report(), bank, plan.kept);
 }
 
 }  // namespace mmra::retrieval

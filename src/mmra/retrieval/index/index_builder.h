@@ -7,6 +7,7 @@
 
 #include "mmra/bank/memory_bank.h"
 #include "mmra/core/progress.h"
+#include "mmra/retrieval/index/segmented_index.h"
 
 namespace mmra::retrieval {
 
@@ -24,8 +25,6 @@ struct IndexOptions {
 struct IndexReport {
   std::size_t num_segments = 0;  ///< of the index now
   std::size_t num_made = 0;      ///< of these, by this call
-  std::size_t num_indexed = 0;   ///< rows in segments
-  std::size_t num_in_tail = 0;   ///< rows that are searched exactly
   float least_recall = 1.0F;     ///< at 10, of a sample, of the segments made by this call
   std::int64_t bytes = 0;        ///< of all segments' files
 };
@@ -38,11 +37,18 @@ IndexReport build_index(const std::filesystem::path& bank, const bank::BankTable
                         const std::string& spec, const IndexOptions& options,
                         ProgressSink& progress);
 
+/// Whether an index has so much that is searched exactly, or so much that is dead, that bringing it
+/// up to date is worth the work.
+[[nodiscard]] bool is_worth_updating(const SegmentedIndex& index);
+
 /// Brings the bank's index up to date, where it has one: rows of the tail come into a new segment,
 /// small segments are joined, and those of which a quarter is dead, or that cannot be read, are
-/// made anew. `all`: however little there is to do; else only where it is worth it.
+/// made anew; so is all of an index that is not of the bank's setting. `all`: however little there
+/// is to do; else only where it is worth it. Rows that are too few for the setting's kind of index
+/// stay in the tail. `read_already`: segments that need not be read again.
 IndexReport update_index(const std::filesystem::path& bank,
                          const std::shared_ptr<const bank::BankTable>& table, bool all,
-                         const IndexOptions& options, ProgressSink& progress);
+                         const IndexOptions& options, ProgressSink& progress,
+                         const SegmentedIndex* read_already = nullptr);
 
 }  // namespace mmra::retrieval

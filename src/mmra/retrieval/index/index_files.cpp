@@ -19,15 +19,22 @@ fs::path spec_file(const fs::path& bank) { return bank / "index.json"; }
 fs::path list_file(const fs::path& bank) { return index_directory(bank) / "segments.json"; }
 
 /// Empty where there is no such file.
-std::optional<JsonView> read_json(const fs::path& file) {
-  std::error_code code;
-  if (!fs::exists(file, code)) return std::nullopt;
-  const JsonView json = JsonView::parse(read_file(file), file.string());
+std::optional<std::string> text_of(const fs::path& file) {
+  try {
+    return read_file(file);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kNotFound) throw;
+    return std::nullopt;
+  }
+}
+
+JsonView parse(std::string_view text, const std::string& name) {
+  JsonView json = JsonView::parse(text, name);
   const int version = json.at("version").integer();
   if (version > kVersion) {
-    throw Error(ErrorKind::kUnsupported,
-                file.string() + " is of version " + std::to_string(version) +
-                    ", this program reads up to " + std::to_string(kVersion) + "; update it");
+    throw Error(ErrorKind::kUnsupported, name + " is of version " + std::to_string(version) +
+                                             ", this program reads up to " +
+                                             std::to_string(kVersion) + "; update it");
   }
   return json;
 }
@@ -41,16 +48,41 @@ bool is_plain_name(const std::string& name) {
 
 fs::path index_directory(const fs::path& bank) { return bank / "derived" / "index"; }
 
+std::string parse_index_spec(std::string_view text, const std::string& name) {
+  return parse(text, name).at("index").string();
+}
+
+SegmentList parse_segment_list(std::string_view text, const std::string& name) {
+  const JsonView json = parse(text, name);
+  SegmentList list;
+  list.spec = json.at("index").string();
+  for (const JsonView& file : json.at("segments").elements()) {
+    list.files.push_back(file.string());
+    if (!is_plain_name(list.files.back())) file.fail("not the name of a file");
+  }
+  return list;
+}
+
+std::string index_spec_to_json(const std::string& spec) {
+  return nlohmann::ordered_json{{"version", kVersion}, {"index", spec}}.dump() + "\n";
+}
+
+std::string segment_list_to_json(const SegmentList& list) {
+  return nlohmann::ordered_json{
+             {"version", kVersion}, {"index", list.spec}, {"segments", list.files}}
+             .dump() +
+         "\n";
+}
+
 std::optional<std::string> read_index_spec(const fs::path& bank) {
-  const auto json = read_json(spec_file(bank));
-  if (!json) return std::nullopt;
-  return json->at("index").string();
+  const auto text = text_of(spec_file(bank));
+  if (!text) return std::nullopt;
+  return parse_index_spec(*text, spec_file(bank).string());
 }
 
 void write_index_spec(const fs::path& bank, const std::optional<std::string>& spec) {
   if (spec) {
-    const nlohmann::ordered_json json = {{"version", kVersion}, {"index", *spec}};
-    write_file_atomically(spec_file(bank), json.dump() + "\n");
+    write_file_atomically(spec_file(bank), index_spec_to_json(*spec));
     return;
   }
   std::error_code code;
@@ -59,22 +91,14 @@ void write_index_spec(const fs::path& bank, const std::optional<std::string>& sp
 }
 
 std::optional<SegmentList> read_segment_list(const fs::path& bank) {
-  const auto json = read_json(list_file(bank));
-  if (!json) return std::nullopt;
-  SegmentList list;
-  list.spec = json->at("index").string();
-  for (const JsonView& name : json->at("segments").elements()) {
-    list.files.push_back(name.string());
-    if (!is_plain_name(list.files.back())) name.fail("not the name of a file");
-  }
-  return list;
+  const auto text = text_of(list_file(bank));
+  if (!text) return std::nullopt;
+  return parse_segment_list(*text, list_file(bank).string());
 }
 
 void write_segment_list(const fs::path& bank, const SegmentList& list) {
   make_directories(index_directory(bank));
-  const nlohmann::ordered_json json = {
-      {"version", kVersion}, {"index", list.spec}, {"segments", list.files}};
-  write_file_atomically(list_file(bank), json.dump() + "\n");
+  write_file_atomically(list_file(bank), segment_list_to_json(list));
 }
 
 void remove_other_segments(const fs::path& bank, const SegmentList& list) {

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace mmra::retrieval {
@@ -21,6 +22,13 @@ struct SegmentList {
   std::string spec;
   std::vector<std::string> files;  ///< names within that directory, oldest first
 };
+
+/// Of the two files' contents; `name` is for messages. Parsing throws
+/// Error{kCorruptData|kUnsupported}.
+[[nodiscard]] std::string parse_index_spec(std::string_view text, const std::string& name);
+[[nodiscard]] std::string index_spec_to_json(const std::string& spec);
+[[nodiscard]] SegmentList parse_segment_list(std::string_view text, const std::string& name);
+[[nodiscard]] std::string segment_list_to_json(const SegmentList& list);
 
 [[nodiscard]] std::filesystem::path index_directory(const std::filesystem::path& bank);
 /// Empty where there is none. Throws Error{kCorruptData|kUnsupported}.

@@ -3,26 +3,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <span>
-#include <string>
-#include <vector>
 
 #include "mmra/bank/memory_bank.h"
-#include "mmra/core/files.h"
 #include "mmra/retrieval/index/faiss_index.h"
+#include "mmra/retrieval/index/segment_file.h"
 
 namespace mmra::retrieval {
-
-/// What a segment says of itself (docs/formats/index.md).
-struct SegmentHead {
-  std::uint64_t generation = 0;  ///< of the table that it was made from
-  std::uint64_t commit_id = 0;
-  std::uint32_t dim = 0;
-  std::int32_t width = 0;      ///< of a search
-  float sample_recall = 0.0F;  ///< at 10, of that width, measured when it was made
-  std::uint64_t num_places = 0;
-};
 
 /// An immutable part of an index: some rows of a table, in the order of their times, with a FAISS
 /// index over their vectors. Those without a time come last.
@@ -38,26 +25,27 @@ class Segment {
   [[nodiscard]] std::int64_t file_bytes() const { return file_bytes_; }
 
   [[nodiscard]] std::string_view id(std::size_t place) const;
-  /// Milliseconds since 1970, ascending; kNoTime at the end.
-  [[nodiscard]] std::span<const std::int64_t> posted_at() const { return posted_at_; }
+  /// Milliseconds since 1970, ascending; SegmentColumns::kNoTime at the end.
+  [[nodiscard]] std::span<const std::int64_t> posted_at() const { return columns_.posted_at; }
   /// Which rows of the table of `head` these are.
-  [[nodiscard]] std::span<const std::uint32_t> rows() const { return rows_; }
+  [[nodiscard]] std::span<const std::uint32_t> rows() const { return columns_.rows; }
   /// XXH3-64 of each vector.
-  [[nodiscard]] std::span<const std::uint64_t> vector_hashes() const { return vector_hashes_; }
-
-  static constexpr std::int64_t kNoTime = INT64_MAX;
+  [[nodiscard]] std::span<const std::uint64_t> vector_hashes() const {
+    return columns_.vector_hashes;
+  }
 
  private:
-  Segment(SegmentHead head, FaissIndex index) : head_(head), index_(std::move(index)) {}
+  Segment(const SegmentHead& head, SegmentColumns columns, FaissIndex index,
+          std::int64_t file_bytes)
+      : head_(head),
+        columns_(std::move(columns)),
+        index_(std::move(index)),
+        file_bytes_(file_bytes) {}
 
   SegmentHead head_;
+  SegmentColumns columns_;
   FaissIndex index_;
-  std::int64_t file_bytes_ = 0;
-  std::vector<std::int64_t> posted_at_;
-  std::vector<std::uint32_t> rows_;
-  std::vector<std::uint64_t> vector_hashes_;
-  std::vector<std::uint64_t> id_ends_;
-  std::string id_bytes_;
+  std::int64_t file_bytes_;
 };
 
 /// The time that a segment orders a row of a table by.

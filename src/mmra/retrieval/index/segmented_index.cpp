@@ -13,12 +13,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// So many places of a segment are asked how many of them are admitted, about.
+// So many places of a segment are asked how many of them are admitted, about; the first few are
+// enough where all are.
 constexpr std::size_t kSampledPlaces = 128;
+constexpr std::size_t kFirstSampledPlaces = 16;
 // Looking whether a place is admitted costs about half of what comparing its vector does.
 constexpr double kCostOfAdmission = 0.5;
 constexpr std::size_t kRowsPerTask = 16'384;
 constexpr std::size_t kQueriesPerTask = 8;
+// Whoever makes an index anew removes the old segments: who opens it then looks again, so often.
+constexpr int kAttemptsMore = 3;
 
 struct Candidate {
   std::int32_t row;
@@ -55,6 +59,20 @@ void place(const bank::BankTable& table, int num_threads, PlacedSegment& placed)
   for (std::size_t i = 0; i < segment.num_places(); ++i) {
     const std::uint32_t row = segment.rows()[i];
     if (row < table.num_rows()) placed.rows[i] = static_cast<std::int32_t>(row);
+  }
+}
+
+/// A row belongs to the first segment that has it; to the others it is dead.
+void claim_rows(PlacedSegment& placed, std::vector<bool>& is_claimed) {
+  for (std::int32_t& row : placed.rows) {
+    if (row == PlacedSegment::kDead) continue;
+    const auto at = static_cast<std::size_t>(row);
+    if (is_claimed[at]) {
+      row = PlacedSegment::kDead;
+    } else {
+      is_claimed[at] = true;
+      ++placed.num_alive;
+    }
   }
 }
 
@@ -110,9 +128,12 @@ class QuerySearch {
 
   /// The k best by the similarity that search_exact reports.
   std::span<const Candidate> finish() {
-    for (Candidate& candidate : candidates_) {
-      candidate.score = canonical_similarity(
-          vector_, {row_vector(static_cast<std::size_t>(candidate.row)), vector_.size()});
+    for (std::size_t i = 0; i < candidates_.size(); ++i) {
+      if (i + 1 < candidates_.size()) {
+        prefetch_vector(vector_of(candidates_[i + 1]), vector_.size());
+      }
+      candidates_[i].score =
+          canonical_similarity(vector_, {vector_of(candidates_[i]), vector_.size()});
     }
     const std::size_t count = std::min(k_, candidates_.size());
     std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(count),
@@ -128,16 +149,30 @@ class QuerySearch {
   [[nodiscard]] const float* row_vector(std::size_t row) const {
     return table_.retrieval_vectors().data() + row * vector_.size();
   }
+  [[nodiscard]] const float* vector_of(const Candidate& candidate) const {
+    return row_vector(static_cast<std::size_t>(candidate.row));
+  }
   [[nodiscard]] float similarity_to(const float* vector) const {
     return quick_similarity(vector_.data(), vector, vector_.size());
   }
 
+  /// Of so many of the places before `end`.
+  [[nodiscard]] std::size_t count_admitted(const PlacedSegment& placed, std::size_t end,
+                                           std::size_t sample_size) const {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < sample_size; ++i) {
+      count += admits_row(placed.rows[i * end / sample_size]) ? 1 : 0;
+    }
+    return count;
+  }
+
   /// How many of the places before `end` are admitted, by a sample of them.
   [[nodiscard]] double expect_admitted(const PlacedSegment& placed, std::size_t end) const {
-    const std::size_t size = std::min(end, kSampledPlaces);
-    std::size_t num_admitted = 0;
-    for (std::size_t i = 0; i < size; ++i) {
-      num_admitted += admits_row(placed.rows[i * end / size]) ? 1 : 0;
+    std::size_t size = std::min(end, kFirstSampledPlaces);
+    std::size_t num_admitted = count_admitted(placed, end, size);
+    if (num_admitted < size) {
+      size = std::min(end, kSampledPlaces);
+      num_admitted = count_admitted(placed, end, size);
     }
     // One more than were seen: none of the sample does not mean none at all.
     return size == end ? static_cast<double>(num_admitted)
@@ -216,47 +251,60 @@ bool is_zero(std::span<const float> vector) {
 std::shared_ptr<const SegmentedIndex> SegmentedIndex::open(
     const fs::path& bank, std::shared_ptr<const bank::BankTable> table, int num_threads,
     const SegmentedIndex* previous) {
-  const auto spec = read_index_spec(bank);
-  if (!spec) return nullptr;
-  std::shared_ptr<SegmentedIndex> index(new SegmentedIndex());
-  index->spec_ = *spec;
-  std::vector<bool> is_placed(table->num_rows(), false);
-  SegmentList list;
-  try {
-    list = read_segment_list(bank).value_or(SegmentList{*spec, {}});
-  } catch (const Error& error) {
-    index->faults_.emplace_back(error.what());
+  std::shared_ptr<const SegmentedIndex> last;
+  for (int attempt = 0;; ++attempt) {
+    const auto spec = read_index_spec(bank);
+    if (!spec) return nullptr;
+    std::shared_ptr<SegmentedIndex> index(new SegmentedIndex(*spec, table));
+    index->take_list(bank);
+    if (index->take_segments(bank, num_threads, previous) || attempt == kAttemptsMore) return index;
+    last = std::move(index);
+    previous = last.get();  // what it has read need not be read again
   }
-  for (const std::string& file : list.files) {
+}
+
+void SegmentedIndex::take_list(const fs::path& bank) {
+  try {
+    SegmentList list = read_segment_list(bank).value_or(SegmentList{});
+    files_spec_ = std::move(list.spec);
+    files_ = std::move(list.files);
+  } catch (const Error& error) {
+    faults_.emplace_back(error.what());
+  }
+}
+
+/// False where a file was not there: either it is lost, or the index was made anew since the list
+/// was read.
+bool SegmentedIndex::take_segments(const fs::path& bank, int num_threads,
+                                   const SegmentedIndex* previous) {
+  bool are_all_there = true;
+  std::vector<bool> is_claimed(table_->num_rows(), false);
+  for (const std::string& file : files_) {
     try {
       PlacedSegment placed;
       placed.file = file;
       placed.segment = segment_of(bank, file, previous);
-      if (placed.segment->head().dim != static_cast<std::uint32_t>(table->retrieval_dim())) {
-        throw Error(ErrorKind::kCorruptData, (index_directory(bank) / file).string() +
-                                                 " is of vectors of another dimension; make it "
-                                                 "anew with `mmra bank reindex`");
-      }
-      place(*table, num_threads, placed);
-      for (std::int32_t& row : placed.rows) {
-        if (row == PlacedSegment::kDead) continue;
-        if (is_placed[static_cast<std::size_t>(row)]) {
-          row = PlacedSegment::kDead;  // an earlier segment has it
-        } else {
-          is_placed[static_cast<std::size_t>(row)] = true;
-          ++placed.num_alive;
-        }
-      }
-      index->segments_.push_back(std::move(placed));
+      require_dim(*placed.segment, index_directory(bank) / file);
+      place(*table_, num_threads, placed);
+      claim_rows(placed, is_claimed);
+      segments_.push_back(std::move(placed));
     } catch (const Error& error) {
-      index->faults_.emplace_back(error.what());
+      faults_.emplace_back(error.what());
+      if (error.kind() == ErrorKind::kNotFound) are_all_there = false;
     }
   }
-  for (std::size_t row = 0; row < is_placed.size(); ++row) {
-    if (!is_placed[row]) index->tail_.push_back(static_cast<std::uint32_t>(row));
+  for (std::size_t row = 0; row < is_claimed.size(); ++row) {
+    if (!is_claimed[row]) tail_.push_back(static_cast<std::uint32_t>(row));
   }
-  index->table_ = std::move(table);
-  return index;
+  return are_all_there;
+}
+
+void SegmentedIndex::require_dim(const Segment& segment, const fs::path& file) const {
+  if (segment.head().dim == static_cast<std::uint32_t>(table_->retrieval_dim())) return;
+  throw Error(ErrorKind::kCorruptData,
+              file.string() + " is of vectors of " + std::to_string(segment.head().dim) +
+                  " dimensions, the bank's have " + std::to_string(table_->retrieval_dim()) +
+                  "; make it anew with `mmra bank reindex`");
 }
 
 bool SegmentedIndex::is_of(const bank::BankTable& table) const {

@@ -6,6 +6,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mmra/bank/memory_bank.h"
@@ -33,9 +34,10 @@ struct PlacedSegment {
 class SegmentedIndex {
  public:
   /// Null where the bank in `bank` (a directory) has no index setting. Segments that cannot be read
-  /// are left out, and their rows searched exactly; faults() says which. `previous`: its segments
-  /// are used again where they are still the bank's. Throws Error{kCorruptData} where the setting
-  /// itself cannot be read.
+  /// are left out, and their rows searched exactly; faults() says which. Where the index is made
+  /// anew meanwhile, it is the old one or the new one, whole. `previous`: its segments are used
+  /// again where they are still the bank's. Throws Error{kCorruptData|kUnsupported} where the
+  /// setting itself cannot be read.
   [[nodiscard]] static std::shared_ptr<const SegmentedIndex> open(
       const std::filesystem::path& bank, std::shared_ptr<const bank::BankTable> table,
       int num_threads, const SegmentedIndex* previous = nullptr);
@@ -49,7 +51,10 @@ class SegmentedIndex {
                                        const RetrievalPolicy& policy, int num_threads,
                                        const std::stop_token& stop = {}) const;
 
+  /// The bank's setting.
   [[nodiscard]] const std::string& spec() const { return spec_; }
+  /// Whether the segments were made for another setting: who changed it was killed in between.
+  [[nodiscard]] bool is_of_another_spec() const { return !files_.empty() && files_spec_ != spec_; }
   [[nodiscard]] const std::vector<PlacedSegment>& segments() const { return segments_; }
   /// Rows that no segment has, ascending.
   [[nodiscard]] const std::vector<std::uint32_t>& tail() const { return tail_; }
@@ -61,10 +66,18 @@ class SegmentedIndex {
   [[nodiscard]] bool is_of(const bank::BankTable& table) const;
 
  private:
-  SegmentedIndex() = default;
+  SegmentedIndex(std::string spec, std::shared_ptr<const bank::BankTable> table)
+      : spec_(std::move(spec)), table_(std::move(table)) {}
+
+  void take_list(const std::filesystem::path& bank);
+  bool take_segments(const std::filesystem::path& bank, int num_threads,
+                     const SegmentedIndex* previous);
+  void require_dim(const Segment& segment, const std::filesystem::path& file) const;
 
   std::string spec_;
   std::shared_ptr<const bank::BankTable> table_;
+  std::string files_spec_;          ///< what the list of segments says it is of
+  std::vector<std::string> files_;  ///< all that the list names
   std::vector<PlacedSegment> segments_;
   std::vector<std::uint32_t> tail_;
   std::vector<std::string> faults_;
