@@ -51,3 +51,13 @@ if(MMRA_NEURAL)
   # Debian's TorchConfig asks for everything it was built with; only the CPU parts are used here.
   find_package(Torch 1.13 REQUIRED)
 endif()
+
+# Optional (scripts/packages-extras.txt): without it the program is the same, and says under mpirun
+# what is missing. Not under sanitizers, which Open MPI was not built with.
+set(MMRA_MPI OFF)
+if(NOT MMRA_SANITIZE)
+  find_package(MPI QUIET COMPONENTS CXX)
+  if(MPI_CXX_FOUND)
+    set(MMRA_MPI ON)
+  endif()
+endif()

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Everything from a fresh clone to a tested program: packages, release build, all tests. With --extras
-# what CI adds: a small real encoder for the tests that want one (scripts/fetch_encoders.sh; they are
-# skipped where it cannot be had), axe-core for the test of the page (scripts/fetch_axe.sh; the same), a Milvus server for
-# the tests of banks on one (scripts/milvus.sh; the same), warnings are errors, format and lint, the tests of what reads bytes
-# from outside under address and undefined-behaviour sanitizers, and a few seconds of each fuzz target.
+# what CI adds: the packages for what is optional (scripts/packages-extras.txt), a small real encoder for
+# the tests that want one (scripts/fetch_encoders.sh; they are skipped where it cannot be had), axe-core
+# for the test of the page (scripts/fetch_axe.sh; the same), a Milvus server for the tests of banks on one
+# (scripts/milvus.sh; the same), warnings are errors, format and lint, the tests of what reads bytes from
+# outside under address and undefined-behaviour sanitizers, and a few seconds of each fuzz target.
 # Safe to run twice.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,9 +16,13 @@ for argument in "$@"; do
   esac
 done
 
-bash scripts/setup.sh
 preset=release
-[ "$extras" = yes ] && preset=ci
+with_extras=()
+if [ "$extras" = yes ]; then
+  preset=ci
+  with_extras=(--extras)
+fi
+bash scripts/setup.sh "${with_extras[@]}"
 bash scripts/build.sh "$preset"
 if [ "$extras" = yes ]; then
   bash scripts/fetch_encoders.sh --optional

@@ -31,6 +31,14 @@ void add_common_flags(CLI::App& command, CommonOptions& common) {
   command.add_flag("--quiet", common.quiet, "No progress on standard error")->group("Common");
 }
 
+void add_mpi_flag(CLI::App& command, bool& asked) {
+  command
+      .add_flag("--mpi", asked,
+                "Work together with the other ranks of an MPI run; under mpirun and srun without "
+                "asking (docs/distributed.md)")
+      ->group("Common");
+}
+
 void add_precision_flag(CLI::App& command, encoders::Precision& precision) {
   static const std::map<std::string, encoders::Precision> kNames = {
       {"auto", encoders::Precision::kAuto},

@@ -25,6 +25,9 @@ struct CommonOptions {
 /// Adds --threads, --json and --quiet to a command.
 void add_common_flags(CLI::App& command, CommonOptions& common);
 
+/// Adds --mpi to a command that several ranks can run together.
+void add_mpi_flag(CLI::App& command, bool& asked);
+
 /// Adds --precision to a command that runs encoders.
 void add_precision_flag(CLI::App& command, encoders::Precision& precision);
 

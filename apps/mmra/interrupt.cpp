@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <mutex>
 #include <thread>
+#include <utility>
 
 namespace mmra::app {
 namespace {
@@ -17,7 +19,32 @@ void say(const char* text) {
   static_cast<void>(ignored);
 }
 
+struct Notice {
+  std::mutex mutex;
+  std::function<std::string()> make;
+};
+
+/// Never destroyed: the thread that waits for signals outlives main().
+Notice& notice() {
+  static auto* const instance = new Notice;
+  return *instance;
+}
+
+void say_notice() {
+  const std::scoped_lock lock(notice().mutex);
+  if (notice().make) {
+    say(notice().make().c_str());
+  } else {
+    say("\nstopping; what is done is kept (once more to stop at once)\n");
+  }
+}
+
 }  // namespace
+
+void set_interrupt_notice(std::function<std::string()> make) {
+  const std::scoped_lock lock(notice().mutex);
+  notice().make = std::move(make);
+}
 
 std::stop_token stop_on_interrupt() {
   static std::stop_source source;
@@ -33,7 +60,7 @@ std::stop_token stop_on_interrupt() {
   std::thread([signals] {
     int signal = 0;
     sigwait(&signals, &signal);
-    say("\nstopping; what is done is kept (once more to stop at once)\n");
+    say_notice();
     source.request_stop();
     sigwait(&signals, &signal);
     ::_exit(kInterruptedStatus);

@@ -6,6 +6,7 @@
 #include "command.h"
 #include "mmra/core/error.h"
 #include "openmp_threads.h"
+#include "ranks.h"
 
 namespace {
 
@@ -36,6 +37,19 @@ bool answers_at_once(const std::string& command) {
   return command == "bank" || command == "import" || command == "models";
 }
 
+/// What several ranks do together. Any other command would run as often as there are ranks.
+bool is_divided(const std::string& command) { return command == "ingest" || command == "train"; }
+
+int refuse_ranks(const std::string& command) {
+  if (!mmra::app::is_silent_rank()) {
+    std::fprintf(stderr,
+                 "error: mmra %s is one process: start it without mpirun (ingest and train are "
+                 "what several ranks do together)\n",
+                 command.c_str());
+  }
+  return kWrongUsage;
+}
+
 int run(int argc, char** argv) {
   CLI::App app(
       "mmra predicts how popular a micro-video will be: it looks at the frames and the title,\n"
@@ -63,6 +77,7 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (mmra::app::is_silent_rank()) return error.get_exit_code() == 0 ? kSuccess : kWrongUsage;
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     if (app.get_subcommands().empty()) {
       std::fprintf(stderr, "error: %s; the commands are %s (mmra --help explains)\n",
@@ -79,7 +94,9 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "error: %s (%s --help explains)\n", error.what(), help.c_str());
     return kWrongUsage;
   }
-  if (!answers_at_once(app.get_subcommands().front()->get_name())) {
+  const std::string command = app.get_subcommands().front()->get_name();
+  if (mmra::app::is_one_of_several() && !is_divided(command)) return refuse_ranks(command);
+  if (!answers_at_once(command)) {
     mmra::app::wait_asleep_for_openmp_threads(argv);
   }
   return common.run();

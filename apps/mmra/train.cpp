@@ -10,6 +10,7 @@
 #include "metrics_json.h"
 #include "mmra/pipeline/systems.h"
 #include "mmra/pipeline/training_defaults.h"
+#include "ranks.h"
 
 namespace mmra::app {
 namespace {
@@ -23,6 +24,7 @@ struct TrainFlags {
   /// Of the network alone: given to another model they are a mistake.
   std::vector<const CLI::Option*> network_flags;
   const CLI::Option* use_flag = nullptr;  ///< of mmra-plus alone
+  bool mpi = false;
   /// Of everything that learns in epochs: the network and the neural baselines.
   std::vector<const CLI::Option*> epoch_flags;
 };
@@ -160,8 +162,9 @@ std::string describe_training(const pipeline::TrainSummary& summary) {
          " epochs: " + std::to_string(summary.history.best_epoch);
 }
 
-int run_train(const TrainFlags& flags, const CommonOptions& common) {
-  ConsoleProgress progress(common.quiet);
+int run_train(const TrainFlags& flags, const CommonOptions& common,
+              distributed::Communicator& ranks) {
+  ConsoleProgress progress(common.quiet || !ranks.is_first());
   pipeline::TrainRequest request = flags.request;
   if (flags.variant == "released") {
     request.config.variant = model::Variant::kReleased;
@@ -181,7 +184,9 @@ int run_train(const TrainFlags& flags, const CommonOptions& common) {
   }
   request.num_threads = common.threads();
   request.stop = stop_on_interrupt();
+  request.ranks = &ranks;
   const pipeline::TrainSummary summary = pipeline::train_model(request, progress);
+  if (!ranks.is_first()) return 0;
 
   if (common.json) {
     print_json(summary_json(flags, summary));
@@ -329,10 +334,17 @@ void add_train_command(CLI::App& app, CommonOptions& common) {
   add_training_flags(*command, *flags);
   add_network_flags(*command, *flags);
   add_common_flags(*command, common);
+  add_mpi_flag(*command, flags->mpi);
   command->footer(footer());
   command->callback([flags, &common] {
     check_flags_of_model(*flags);
-    common.run = [flags, &common] { return run_train(*flags, common); };
+    common.run = [flags, &common] {
+      return run_on_ranks(
+          flags->mpi,
+          "with --resume, and as many ranks as there are, the same command goes on "
+          "from the last finished epoch",
+          [&](distributed::Communicator& ranks) { return run_train(*flags, common, ranks); });
+    };
   });
 }
 

@@ -14,42 +14,22 @@
 #include "mmra/core/safetensors.h"
 #include "mmra/model/neural_library.h"
 #include "model/made_batch.h"
+#include "model/small_models.h"
 #include "test_files.h"
 
 namespace mmra::model {
 namespace {
 
 using testing::expect_error;
+using testing::kInstances;
+using testing::kTextDim;
+using testing::kVisualDim;
 using testing::made_batch;
 using testing::made_table;
+using testing::made_targets;
 using testing::single;
+using testing::small_mmra;
 using testing::TemporaryDirectory;
-
-constexpr int kVisualDim = 12;
-constexpr int kTextDim = 10;
-constexpr int kInstances = 4;
-
-MmraConfig small_config(Variant variant) {
-  MmraConfig config;
-  config.variant = variant;
-  config.visual_dim = kVisualDim;
-  config.text_dim = kTextDim;
-  config.width = 8;
-  config.mlp_hidden = {9};
-  config.k = kInstances;
-  config.learning_rate = 1e-2;
-  config.label_mean = 5.0;
-  config.label_std = 2.0;
-  return config;
-}
-
-std::vector<float> made_targets(std::size_t count) {
-  std::vector<float> targets;
-  for (std::size_t i = 0; i < count; ++i) {
-    targets.push_back(5.0F + 2.0F * std::sin(static_cast<float>(3 * i)));
-  }
-  return targets;
-}
 
 class EachVariant : public ::testing::TestWithParam<Variant> {
  protected:
@@ -62,7 +42,7 @@ INSTANTIATE_TEST_SUITE_P(Mmra, EachVariant, ::testing::Values(Variant::kPaper, V
                          [](const auto& each) { return std::string(name_of(each.param)); });
 
 TEST_P(EachVariant, PredictsEveryRowAsIfItWereAlone) {
-  const auto network = make_mmra(small_config(GetParam()), 2);
+  const auto network = make_mmra(small_mmra(GetParam()), 2);
   const std::vector<float> together = network->predict(batch_);
   ASSERT_EQ(together.size(), batch_.query_rows.size());
   bool differ = false;
@@ -75,7 +55,7 @@ TEST_P(EachVariant, PredictsEveryRowAsIfItWereAlone) {
 }
 
 TEST_P(EachVariant, LearnsABatchByHeart) {
-  const auto network = make_mmra(small_config(GetParam()), 2);
+  const auto network = make_mmra(small_mmra(GetParam()), 2);
   const std::vector<float> targets = made_targets(batch_.query_rows.size());
   const double first = network->train_step(batch_, targets);
   double last = first;
@@ -84,7 +64,7 @@ TEST_P(EachVariant, LearnsABatchByHeart) {
 }
 
 TEST_P(EachVariant, ReportsTheLossBeforeTheStepInLog2Units) {
-  const auto network = make_mmra(small_config(GetParam()), 1);
+  const auto network = make_mmra(small_mmra(GetParam()), 1);
   const std::vector<float> targets = made_targets(batch_.query_rows.size());
   const std::vector<float> predictions = network->predict(batch_);
   double expected = 0.0;
@@ -95,7 +75,7 @@ TEST_P(EachVariant, ReportsTheLossBeforeTheStepInLog2Units) {
 }
 
 TEST_P(EachVariant, IsDeterministicInItsSeed) {
-  MmraConfig config = small_config(GetParam());
+  MmraConfig config = small_mmra(GetParam());
   config.dropout_input = 0.2;
   config.dropout_hidden = 0.3;
   config.token_dropout = 0.2;
@@ -111,7 +91,7 @@ TEST_P(EachVariant, IsDeterministicInItsSeed) {
 }
 
 TEST_P(EachVariant, SavesAndLoadsWhatItPredictsWith) {
-  MmraConfig config = small_config(GetParam());
+  MmraConfig config = small_mmra(GetParam());
   config.ema_decay = 0.9;
   const auto network = make_mmra(config, 2);
   for (int step = 0; step < 5; ++step) {
@@ -122,7 +102,7 @@ TEST_P(EachVariant, SavesAndLoadsWhatItPredictsWith) {
 }
 
 TEST_P(EachVariant, GoesOnFromItsTrainingStateBitForBit) {
-  MmraConfig config = small_config(GetParam());
+  MmraConfig config = small_mmra(GetParam());
   config.dropout_hidden = 0.3;
   config.token_dropout = 0.2;
   config.ema_decay = 0.99;
@@ -149,8 +129,8 @@ TEST_P(EachVariant, GoesOnFromItsTrainingStateBitForBit) {
 }
 
 TEST_P(EachVariant, RefusesAFileOfAnotherNetwork) {
-  make_mmra(small_config(GetParam()), 1)->save(directory_.path());
-  MmraConfig wider = small_config(GetParam());
+  make_mmra(small_mmra(GetParam()), 1)->save(directory_.path());
+  MmraConfig wider = small_mmra(GetParam());
   wider.mlp_hidden = {10};
   save_config(wider, directory_ / "config.json");
   expect_error(ErrorKind::kCorruptData, "has the shape [9",
@@ -162,7 +142,7 @@ TEST_P(EachVariant, RefusesAFileOfAnotherNetwork) {
 }
 
 TEST_P(EachVariant, RefusesAFileWithATensorTooMany) {
-  MmraConfig config = small_config(GetParam());
+  MmraConfig config = small_mmra(GetParam());
   make_mmra(config, 1)->save(directory_.path());
   config.without.retrieval = true;
   make_mmra(config, 1)->save(directory_ / "less");
@@ -173,7 +153,7 @@ TEST_P(EachVariant, RefusesAFileWithATensorTooMany) {
 }
 
 TEST_P(EachVariant, RefusesATruncatedOrMissingFile) {
-  make_mmra(small_config(GetParam()), 1)->save(directory_.path());
+  make_mmra(small_mmra(GetParam()), 1)->save(directory_.path());
   const std::string bytes = read_file(directory_ / "model.safetensors");
   write_file_atomically(directory_ / "model.safetensors", bytes.substr(0, bytes.size() / 2));
   expect_error(ErrorKind::kCorruptData, "model.safetensors",
@@ -186,7 +166,7 @@ TEST_P(EachVariant, RefusesATruncatedOrMissingFile) {
 }
 
 TEST_P(EachVariant, RefusesABatchThatDoesNotFit) {
-  const auto network = make_mmra(small_config(GetParam()), 1);
+  const auto network = make_mmra(small_mmra(GetParam()), 1);
   const bank::FeatureTable other = made_table(40, kVisualDim + 1, kTextDim, 4, 6, 1);
   const Batch of_other = made_batch(other, 3, kInstances, 2);
   expect_error(ErrorKind::kInvalidInput, "of 12 dimensions, the queries have 13",
@@ -202,7 +182,7 @@ TEST_P(EachVariant, RefusesABatchThatDoesNotFit) {
 }
 
 TEST_P(EachVariant, SaysSoWhereItDiverges) {
-  const auto network = make_mmra(small_config(GetParam()), 1);
+  const auto network = make_mmra(small_mmra(GetParam()), 1);
   std::vector<float> targets = made_targets(batch_.query_rows.size());
   const std::vector<float> before = network->predict(batch_);
   targets[3] = INFINITY;
@@ -220,7 +200,7 @@ INSTANTIATE_TEST_SUITE_P(Mmra, EachAblation,
 
 TEST_P(EachAblation, TrainsAndPredictsWithoutParts) {
   const auto [variant, bits] = GetParam();
-  MmraConfig config = small_config(variant);
+  MmraConfig config = small_mmra(variant);
   config.without = {(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0,
                     (bits & 16) != 0};
   if (config.without.visual && config.without.text) {
@@ -241,7 +221,7 @@ TEST_P(EachAblation, TrainsAndPredictsWithoutParts) {
 TEST(MmraWithout, ChangesTheWeightsThatThereAre) {
   const TemporaryDirectory directory;
   const auto names = [&](const Without& without) {
-    MmraConfig config = small_config(Variant::kPaper);
+    MmraConfig config = small_mmra(Variant::kPaper);
     config.without = without;
     make_mmra(config, 1)->save(directory.path());
     std::string all;
@@ -276,7 +256,7 @@ TEST(MmraWithout, ChangesTheWeightsThatThereAre) {
 }
 
 TEST(MmraOfABankWithoutAnEncoder, UsesTheAbsentTokenForEveryRow) {
-  MmraConfig config = small_config(Variant::kPaper);
+  MmraConfig config = small_mmra(Variant::kPaper);
   config.visual_dim = 0;
   std::mt19937 random(3);
   bank::FeatureTable table(0, kTextDim);
@@ -298,7 +278,7 @@ TEST(MmraPadding, NeverMatters) {
                         testing::made_tokens(random, 30, kTextDim), 3.0);
     Batch batch = made_batch(table, 6, kInstances, 2);
     for (std::int32_t& row : batch.instance_rows) row = row == 40 ? 0 : row;
-    const auto network = make_mmra(small_config(variant), 1);
+    const auto network = make_mmra(small_mmra(variant), 1);
     const std::vector<float> alone = network->predict(batch);
     batch.query_rows.push_back(40);
     batch.instance_rows.insert(batch.instance_rows.end(), kInstances, 40);

@@ -13,45 +13,23 @@
 #include "mmra/core/safetensors.h"
 #include "mmra/model/neural_library.h"
 #include "model/made_batch.h"
+#include "model/small_models.h"
 #include "test_files.h"
 
 namespace mmra::model {
 namespace {
 
 using testing::expect_error;
+using testing::kTextDim;
+using testing::kVisualDim;
 using testing::made_batch;
 using testing::made_table;
+using testing::made_targets;
+using testing::small_baseline;
 using testing::TemporaryDirectory;
-
-constexpr int kVisualDim = 12;
-constexpr int kTextDim = 10;
-
-NeuralBaselineConfig small_config(NeuralBaseline kind, Variant variant) {
-  NeuralBaselineConfig config;
-  config.kind = kind;
-  config.variant = variant;
-  config.visual_dim = kVisualDim;
-  config.text_dim = kTextDim;
-  config.num_frames = 4;
-  config.width = kind == NeuralBaseline::kMassl ? 64 : 8;
-  config.learning_rate = 3e-3;
-  if (variant == Variant::kPaper) {
-    config.label_mean = 5.0;
-    config.label_std = 2.0;
-  }
-  return config;
-}
 
 bool is_variational(NeuralBaseline kind) {
   return kind == NeuralBaseline::kMassl || kind == NeuralBaseline::kHmmved;
-}
-
-std::vector<float> made_targets(std::size_t count) {
-  std::vector<float> targets;
-  for (std::size_t i = 0; i < count; ++i) {
-    targets.push_back(5.0F + 2.0F * std::sin(static_cast<float>(3 * i)));
-  }
-  return targets;
 }
 
 using Parameters = std::tuple<NeuralBaseline, Variant>;
@@ -66,7 +44,7 @@ class EachNeuralBaseline : public ::testing::TestWithParam<Parameters> {
   [[nodiscard]] NeuralBaseline kind() const { return std::get<0>(GetParam()); }
   [[nodiscard]] bool is_released() const { return std::get<1>(GetParam()) == Variant::kReleased; }
   [[nodiscard]] NeuralBaselineConfig config() const {
-    return small_config(kind(), std::get<1>(GetParam()));
+    return small_baseline(kind(), std::get<1>(GetParam()));
   }
 
   /// Of its 12 queries numbers 4 and 9 have no video, 6 no title.
@@ -111,7 +89,7 @@ TEST(NeuralBaselines, ReportTheSquaredErrorInLog2Units) {
   const std::vector<float> targets = made_targets(12);
   for (const NeuralBaseline kind : all_neural_baselines()) {
     if (is_variational(kind)) continue;
-    const auto network = make_neural_baseline(small_config(kind, Variant::kPaper), 1);
+    const auto network = make_neural_baseline(small_baseline(kind, Variant::kPaper), 1);
     const std::vector<float> predictions = network->predict(batch);
     double expected = 0.0;
     for (std::size_t i = 0; i < targets.size(); ++i) {
@@ -268,7 +246,7 @@ TEST(ProductOfExperts, LeavesOutWhatARowLacksInThePaperVariant) {
   for (const NeuralBaseline kind : {NeuralBaseline::kMassl, NeuralBaseline::kHmmved}) {
     bank::FeatureTable table(kVisualDim, kTextDim);
     for (int row = 0; row < 2; ++row) testing::append_row(table, 0, {}, 0, {}, 3.0);
-    const auto network = make_neural_baseline(small_config(kind, Variant::kPaper), 1);
+    const auto network = make_neural_baseline(small_baseline(kind, Variant::kPaper), 1);
     const std::vector<float> values = network->predict(made_batch(table, 2, 1, 2));
     EXPECT_TRUE(std::isfinite(values[0]));
     EXPECT_EQ(values[0], values[1]);
@@ -278,7 +256,7 @@ TEST(ProductOfExperts, LeavesOutWhatARowLacksInThePaperVariant) {
 class Transduction : public ::testing::Test {
  protected:
   static NeuralBaselineConfig config(NeuralBaseline kind, Variant variant) {
-    NeuralBaselineConfig config = small_config(kind, variant);
+    NeuralBaselineConfig config = small_baseline(kind, variant);
     config.smoothness = 1.0;
     config.disagreement = 10.0;
     return config;

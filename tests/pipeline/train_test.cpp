@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "distributed/thread_ranks.h"
 #include "expect_error.h"
 #include "made_model.h"
 #include "mmra/core/error.h"
@@ -264,6 +265,33 @@ TEST_F(Train, TwoThreadsGiveTheSameEveryTime) {
     (void)train_silently(request);
   }
   EXPECT_EQ(weights("again"), weights("once"));
+}
+
+TEST_F(Train, OfSeveralRanksEndsLikeOneAlone) {
+  const TrainSummary alone = train_silently(small_request(directory_.path(), "alone"));
+  TrainSummary together;
+  mmra::testing::run_on_threads(3, [&](distributed::Communicator& ranks) {
+    TrainRequest request = small_request(directory_.path(), "together");
+    request.ranks = &ranks;
+    const TrainSummary summary = train_silently(request);
+    if (ranks.is_first()) together = summary;
+  });
+  ASSERT_EQ(together.history.epochs.size(), alone.history.epochs.size());
+  for (std::size_t i = 0; i < alone.history.epochs.size(); ++i) {
+    const double expected = alone.history.epochs[i].train_loss;
+    EXPECT_NEAR(together.history.epochs[i].train_loss, expected, 1e-4 * expected);
+  }
+  EXPECT_NEAR(together.valid.nmse, alone.valid.nmse, 1e-4);
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "together/training.json"));
+}
+
+TEST_F(Train, WhatIsFittedAtOnceSaysThatItHasNoSteps) {
+  mmra::testing::run_on_threads(2, [&](distributed::Communicator& ranks) {
+    TrainRequest request = small_request(directory_.path());
+    request.model = "ridge";
+    request.ranks = &ranks;
+    expect_error(ErrorKind::kUnsupported, "without mpirun", [&] { (void)train_silently(request); });
+  });
 }
 
 TEST_F(Train, ResumeRefusesABankThatHasChanged) {

@@ -36,6 +36,7 @@ class FakePredictor final : public model::IterativePredictor {
     if (after_step) after_step(steps);
     return batch.query_rows.at(0);
   }
+  void share_steps(distributed::Communicator& communicator) override { ranks = &communicator; }
   void save_training_state(const std::filesystem::path& file) const override {
     write_file_atomically(file, std::to_string(steps) + " " + std::to_string(best));
   }
@@ -52,6 +53,7 @@ class FakePredictor final : public model::IterativePredictor {
   std::vector<model::Batch> trained;
   std::vector<std::vector<float>> trained_targets;
   std::vector<model::Batch> predicted;
+  distributed::Communicator* ranks = nullptr;
   std::function<void(int steps)> after_step;
 
  private:

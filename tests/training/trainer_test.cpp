@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "distributed/thread_ranks.h"
 #include "expect_error.h"
 #include "mmra/core/progress.h"
 #include "test_files.h"
@@ -403,6 +404,82 @@ TEST_F(Trainer, RefusesDataAndOptionsThatCannotBe) {
   expect_refused(ErrorKind::kInternal, "k = 3", [](auto& d, auto&) { d.stop.instances.k = 3; });
   expect_refused(ErrorKind::kInternal, "features", [](auto& d, auto&) { d.features = nullptr; });
   EXPECT_TRUE(predictor.trained.empty());
+}
+
+/// Each rank a thread, with a predictor and options of its own.
+class TrainerOfRanks : public Trainer {
+ protected:
+  struct Rank {
+    FakePredictor predictor{by_epoch({3.0, 2.0, 1.0, 2.0, 0.5, 0.6})};
+    TrainOptions options = made_options();
+    TrainingHistory history;
+    bool interrupted = false;
+  };
+  static constexpr std::size_t kRanks = 3;
+
+  void run_all() {
+    testing::run_on_threads(kRanks, [&](distributed::Communicator& ranks) {
+      Rank& own = ranks_[static_cast<std::size_t>(ranks.rank())];
+      own.options.ranks = &ranks;
+      try {
+        own.history = run(own.predictor, own.options);
+      } catch (const Interrupted&) {
+        own.interrupted = true;
+      }
+    });
+  }
+
+  Rank ranks_[kRanks];
+};
+
+TEST_F(TrainerOfRanks, MeasuresInSharesAndEndsAlikeEverywhere) {
+  Rank alone;
+  alone.history = run(alone.predictor, alone.options);
+  run_all();
+  std::size_t num_predicted = 0;
+  for (const Rank& rank : ranks_) {
+    expect_same(rank.history, alone.history);
+    EXPECT_NE(rank.predictor.ranks, nullptr);
+    EXPECT_EQ(rank.predictor.steps, alone.predictor.steps) << "the best epoch's";
+    EXPECT_EQ(rank.predictor.trained.size(), alone.predictor.trained.size());
+    for (const model::Batch& batch : rank.predictor.predicted) {
+      num_predicted += batch.query_rows.size();
+    }
+  }
+  EXPECT_EQ(num_predicted, alone.history.epochs.size() * kStopRows) << "each row on one rank";
+}
+
+TEST_F(TrainerOfRanks, GoesOnFromTheFirstsCheckpointThoughOthersSeeNone) {
+  Rank alone;
+  alone.history = run(alone.predictor, alone.options);
+  Rank first;
+  first.options.checkpoint_directory = directory_ / "checkpoint";
+  first.options.max_epochs = 2;
+  (void)run(first.predictor, first.options);
+  for (Rank& rank : ranks_) {
+    rank.options.resume = true;
+    rank.options.checkpoint_directory = directory_ / "elsewhere";
+  }
+  ranks_[0].options.checkpoint_directory = directory_ / "checkpoint";
+  run_all();
+  for (const Rank& rank : ranks_) {
+    expect_same(rank.history, alone.history);
+    EXPECT_EQ(rank.predictor.trained.size(), 4U * kStepsPerEpoch);
+  }
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "elsewhere")) << "the first alone writes";
+}
+
+TEST_F(TrainerOfRanks, StopsWhereOneOfThemIsAskedTo) {
+  std::stop_source stop;
+  ranks_[1].options.stop = stop.get_token();
+  ranks_[1].predictor.after_step = [&](int steps) {
+    if (steps == 4) stop.request_stop();
+  };
+  run_all();
+  for (const Rank& rank : ranks_) {
+    EXPECT_TRUE(rank.interrupted);
+    EXPECT_EQ(rank.predictor.steps, 4);
+  }
 }
 
 TEST(PredictAll, GoesThroughTheRowsInOrder) {

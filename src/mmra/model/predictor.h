@@ -10,6 +10,7 @@
 
 #include "mmra/bank/feature_table.h"
 #include "mmra/core/progress.h"
+#include "mmra/distributed/communicator.h"
 #include "mmra/retrieval/retrieval_policy.h"
 
 namespace mmra::model {
@@ -67,6 +68,11 @@ class IterativePredictor : public Predictor {
   /// One optimiser step on the predictor's objective, which contains the mean squared error against
   /// `targets` [B] (log2); returns that error before the step.
   virtual double train_step(const Batch& batch, const std::vector<float>& targets) = 0;
+  /// From now on all ranks of `communicator`, which must outlive the training, take each step
+  /// together: all are given the same batch, each computes its share of the rows, and all end with
+  /// the weights that a process alone would have (but for rounding). Said once, before the first
+  /// step. Throws Error{kUnsupported} where a step cannot be divided.
+  virtual void share_steps(distributed::Communicator& communicator) = 0;
   /// For predictors that learn from features without labels (transductive ones): `rows` of
   /// `features`, which must outlive the training. Said once, before the first step; the popularity
   /// of these rows is not to be read.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
@@ -159,6 +160,75 @@ void save_metrics(const TrainSummary& summary, const std::filesystem::path& dire
   write_file_atomically(directory / "metrics.json", document.dump(2) + "\n");
 }
 
+/// Appends the `count` values of `own` on rank `from`.
+template <typename T>
+void append_from(distributed::Communicator& ranks, int from, std::size_t count,
+                 const std::vector<T>& own, std::vector<T>& to) {
+  std::string bytes;
+  if (ranks.rank() == from) {
+    bytes.assign(reinterpret_cast<const char*>(own.data()), own.size() * sizeof(T));
+  }
+  ranks.broadcast(bytes, from);
+  if (bytes.size() != count * sizeof(T)) {
+    throw Error(ErrorKind::kInternal, "rank " + std::to_string(from) + " retrieved " +
+                                          std::to_string(bytes.size() / sizeof(T)) +
+                                          " instances, expected " + std::to_string(count));
+  }
+  const std::size_t begin = to.size();
+  to.resize(begin + count);
+  std::memcpy(to.data() + begin, bytes.data(), bytes.size());
+}
+
+bool is_alone(const TrainRequest& request) {
+  return request.ranks == nullptr || request.ranks->size() == 1;
+}
+
+bool is_first(const TrainRequest& request) {
+  return request.ranks == nullptr || request.ranks->is_first();
+}
+
+void require_learns_in_epochs(const System& system) {
+  if (system.learns_in_epochs()) return;
+  throw Error(ErrorKind::kUnsupported,
+              std::string(system.name()) +
+                  " is fitted at once, by one process: train it without mpirun (the steps of mmra "
+                  "and of the neural baselines can be divided)");
+}
+
+/// Ranks that see another state of the bank, or were given other flags, would train nonsense.
+void require_same_run(const TrainRequest& request, const std::string& run) {
+  std::string first = run;
+  request.ranks->broadcast(first, 0);
+  if (first == run) return;
+  throw Error(ErrorKind::kInvalidInput,
+              "rank " + std::to_string(request.ranks->rank()) +
+                  " sees another bank or other flags than rank 0: give all ranks the same command "
+                  "and the same " +
+                  request.bank_directory.string());
+}
+
+/// Each rank retrieves for its share of the rows and tells the others.
+training::Examples retrieve_together(const bank::BankTable& table, std::vector<std::int32_t> rows,
+                                     int k, const TrainRequest& request) {
+  distributed::Communicator& ranks = *request.ranks;
+  const std::size_t total = rows.size();
+  const auto share_of = [&](int rank) { return distributed::share_of(total, rank, ranks.size()); };
+  const auto first = rows.begin() + static_cast<std::ptrdiff_t>(share_of(ranks.rank()).begin);
+  const std::vector<std::int32_t> own(
+      first, first + static_cast<std::ptrdiff_t>(share_of(ranks.rank()).count));
+  const training::Examples part =
+      retrieve_for_rows(table, own, k, request.rules, request.num_threads, request.stop);
+  // Who the queries are is known without retrieval.
+  training::Examples all = identify_rows(table, std::move(rows), request.rules);
+  all.instances.k = part.instances.k;
+  for (int rank = 0; rank < ranks.size(); ++rank) {
+    const std::size_t count = share_of(rank).count * static_cast<std::size_t>(all.instances.k);
+    append_from(ranks, rank, count, part.instances.rows, all.instances.rows);
+    append_from(ranks, rank, count, part.instances.similarities, all.instances.similarities);
+  }
+  return all;
+}
+
 /// The labelled rows of train and valid with their instances, valid also in its halves.
 struct Rows {
   training::TrainingData data;
@@ -171,6 +241,7 @@ Rows retrieve_for_training(const bank::FeatureTable& features, const bank::BankT
                            std::vector<std::int32_t> valid_rows, int k, const TrainRequest& request,
                            ProgressSink& progress) {
   const auto retrieve = [&](std::vector<std::int32_t> rows) {
+    if (!is_alone(request)) return retrieve_together(table, std::move(rows), k, request);
     return retrieve_for_rows(table, std::move(rows), k, request.rules, request.num_threads,
                              request.stop);
   };
@@ -224,6 +295,7 @@ std::unique_ptr<model::Predictor> learn(Learner learner, const Rows& rows,
   options.resume = request.resume;
   options.run_fingerprint = fingerprint_run(request, loaded.info);
   options.stop = request.stop;
+  options.ranks = request.ranks;
   summary.history = training::train(*network, rows.data, options, progress);
   return network;
 }
@@ -288,6 +360,7 @@ void save_model(const model::Predictor& predictor, const TrainRequest& request,
 TrainSummary train_model(const TrainRequest& request, ProgressSink& progress) {
   const auto started = std::chrono::steady_clock::now();
   const System& system = find_system(request.model);
+  if (!is_alone(request)) require_learns_in_epochs(system);
   std::optional<Duration> horizon;
   if (!request.horizon.empty()) horizon = bank::require_horizon(request.horizon);
   const LoadedBank loaded =
@@ -299,13 +372,15 @@ TrainSummary train_model(const TrainRequest& request, ProgressSink& progress) {
   require_rows(train_rows.size(), kMinTrainRows, "train", run);
   require_rows(valid_rows.size(), kMinValidRows, "valid", run);
   system.take_from_bank(run, loaded.info.schema, labels_of(loaded.features, train_rows));
-  prepare_model_directory(request);
+  if (!is_alone(request)) require_same_run(run, fingerprint_run(run, loaded.info));
+  if (is_first(request)) prepare_model_directory(request);
 
   const Rows rows =
       retrieve_for_training(loaded.features, *table, std::move(train_rows), std::move(valid_rows),
                             system.num_instances(run), run, progress);
   TrainSummary summary;
   const auto predictor = learn(system.make(run), rows, run, loaded, *table, summary, progress);
+  if (!is_first(request)) return summary;
   assess(*predictor, rows, run.interval_level, summary);
   summary.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

@@ -9,6 +9,7 @@
 
 #include "mmra/baselines/baseline_config.h"
 #include "mmra/core/progress.h"
+#include "mmra/distributed/communicator.h"
 #include "mmra/evaluation/metrics.h"
 #include "mmra/model/mmra_config.h"
 #include "mmra/model/neural_baseline_config.h"
@@ -45,6 +46,9 @@ struct TrainRequest {
   bool resume = false;
   int num_threads = 1;
   std::stop_token stop;
+  /// The ranks that train together: all make the same call, and rank 0 alone writes. Null: one
+  /// process alone.
+  distributed::Communicator* ranks = nullptr;
 };
 
 struct TrainSummary {
@@ -63,7 +67,9 @@ struct TrainSummary {
 /// training.json and, of what learns in epochs, history.csv and history.svg. Validation rows are
 /// divided in halves by a seeded hash of their ids. Throws Error{kInvalidInput} where there is no
 /// such model, the bank has too few labelled rows, or the directory holds another run; Interrupted
-/// when stopped (the checkpoint of what learns in epochs stays, `resume` goes on from it).
+/// when stopped (the checkpoint of what learns in epochs stays, `resume` goes on from it);
+/// Error{kUnsupported} where several ranks are to train what is fitted at once. What ranks other
+/// than 0 return has a history and nothing else.
 TrainSummary train_model(const TrainRequest& request, ProgressSink& progress);
 
 struct EvaluationReport {

@@ -170,28 +170,38 @@ std::vector<float> labels_of(const bank::FeatureTable& features,
   return labels;
 }
 
+training::Examples identify_rows(const bank::BankTable& table, std::vector<std::int32_t> rows,
+                                 const RowRules& rules) {
+  std::vector<retrieval::QueryIdentity> identities;
+  identities.reserve(rows.size());
+  for (const std::int32_t row : rows) {
+    const auto index = static_cast<std::size_t>(row);
+    // The authors' code knows no time.
+    identities.push_back(
+        {index, rules.protocol == Protocol::kAuthors ? std::nullopt : table.posted_at(index)});
+  }
+  training::Examples examples;
+  examples.rows = std::move(rows);
+  examples.own_retrieval = {&table, policy_of(rules.protocol), std::move(identities)};
+  return examples;
+}
+
 training::Examples retrieve_for_rows(const bank::BankTable& table, std::vector<std::int32_t> rows,
                                      int k, const RowRules& rules, int num_threads,
                                      const std::stop_token& stop) {
   const auto dim = static_cast<std::size_t>(table.retrieval_dim());
   std::vector<float> vectors;
   vectors.reserve(rows.size() * dim);
-  std::vector<retrieval::QueryIdentity> identities;
-  identities.reserve(rows.size());
   const std::span<const float> all = table.retrieval_vectors();
   for (const std::int32_t row : rows) {
     const auto index = static_cast<std::size_t>(row);
     const auto vector = all.subspan(index * dim, dim);
     vectors.insert(vectors.end(), vector.begin(), vector.end());
-    // The authors' code knows no time.
-    identities.push_back(
-        {index, rules.protocol == Protocol::kAuthors ? std::nullopt : table.posted_at(index)});
   }
-  training::Examples examples;
-  examples.instances = retrieval::retrieve(table, vectors, identities, k, policy_of(rules.protocol),
-                                           rules.instances, num_threads, stop);
-  examples.rows = std::move(rows);
-  examples.own_retrieval = {&table, policy_of(rules.protocol), std::move(identities)};
+  training::Examples examples = identify_rows(table, std::move(rows), rules);
+  examples.instances =
+      retrieval::retrieve(table, vectors, examples.own_retrieval->queries, k,
+                          policy_of(rules.protocol), rules.instances, num_threads, stop);
   return examples;
 }
 

@@ -56,6 +56,11 @@ struct LoadedBank {
 [[nodiscard]] std::vector<float> labels_of(const bank::FeatureTable& features,
                                            const std::vector<std::int32_t>& rows);
 
+/// Who stored rows are as queries; without instances.
+[[nodiscard]] training::Examples identify_rows(const bank::BankTable& table,
+                                               std::vector<std::int32_t> rows,
+                                               const RowRules& rules);
+
 /// The instances of stored rows, each row itself left out, nothing posted at or after it. `table`
 /// is that of apply_rules.
 [[nodiscard]] training::Examples retrieve_for_rows(const bank::BankTable& table,

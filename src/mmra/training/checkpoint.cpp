@@ -6,6 +6,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/core/scratch_directory.h"
 #include "mmra/model/strict_reader.h"
 
 namespace mmra::training {
@@ -111,6 +112,28 @@ TrainingHistory Checkpoint::load(model::IterativePredictor& predictor) const {
   }
   predictor.load_training_state(directory_ / state_name(checkpoint.history.epochs.back().epoch));
   return std::move(checkpoint.history);
+}
+
+std::optional<TrainingHistory> Checkpoint::load_on_all(model::IterativePredictor& predictor,
+                                                       distributed::Communicator& ranks) const {
+  std::optional<TrainingHistory> history;
+  std::string text;
+  std::string state;
+  if (ranks.is_first() && exists()) {
+    history = load(predictor);
+    text = checkpoint_to_json({run_fingerprint_, *history});
+    state = read_file(directory_ / state_name(history->epochs.back().epoch));
+  }
+  ranks.broadcast(text, 0);
+  if (text.empty()) return std::nullopt;
+  ranks.broadcast(state, 0);
+  if (!ranks.is_first()) {
+    const ScratchDirectory scratch("state");  // the predictor reads a file
+    write_file_atomically(scratch.path() / "state", state);
+    predictor.load_training_state(scratch.path() / "state");
+    history = checkpoint_from_json(text, directory_).history;
+  }
+  return history;
 }
 
 void Checkpoint::save(const model::IterativePredictor& predictor,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,10 @@ class Checkpoint {
   /// checkpoint belongs to another run, {kCorruptData} where it is damaged.
   [[nodiscard]] TrainingHistory load(model::IterativePredictor& predictor) const;
   [[nodiscard]] bool exists() const;
+  /// load() on all ranks of what rank 0 has; nothing where it has no checkpoint. The others need
+  /// not see its files.
+  [[nodiscard]] std::optional<TrainingHistory> load_on_all(model::IterativePredictor& predictor,
+                                                           distributed::Communicator& ranks) const;
   void save(const model::IterativePredictor& predictor, const TrainingHistory& history) const;
 
  private:

@@ -91,6 +91,26 @@ model::Batch make_batch(const bank::FeatureTable& queries, const bank::FeatureTa
   return batch;
 }
 
+/// Predictions for the examples `share`, log2, in batches of `batch_size`.
+std::vector<float> predict_range(model::Predictor& predictor, const bank::FeatureTable& queries,
+                                 const bank::FeatureTable& memory, const Examples& examples,
+                                 distributed::Share share, int batch_size) {
+  std::vector<float> predictions;
+  predictions.reserve(share.count);
+  std::vector<std::size_t> indices;
+  const std::size_t end = share.begin + share.count;
+  for (std::size_t begin = share.begin; begin < end;) {
+    const std::size_t size = std::min(static_cast<std::size_t>(batch_size), end - begin);
+    indices.resize(size);
+    std::iota(indices.begin(), indices.end(), begin);
+    const std::vector<float> part =
+        predictor.predict(make_batch(queries, memory, examples, indices));
+    predictions.insert(predictions.end(), part.begin(), part.end());
+    begin += size;
+  }
+  return predictions;
+}
+
 void check_instances(const Examples& examples) {
   const std::size_t expected =
       examples.rows.size() * static_cast<std::size_t>(std::max(0, examples.instances.k));
@@ -113,6 +133,16 @@ std::vector<float> labels_of(const bank::FeatureTable& features,
   return labels;
 }
 
+bool is_alone(const TrainOptions& options) {
+  return options.ranks == nullptr || options.ranks->size() == 1;
+}
+
+/// Ranks stop together: none may wait for a step of one that has stopped.
+bool is_stopped(const TrainOptions& options) {
+  const bool stopped = options.stop.stop_requested();
+  return is_alone(options) ? stopped : distributed::any_of(*options.ranks, stopped);
+}
+
 /// One pass over the training rows; the mean loss a row.
 double run_epoch(model::IterativePredictor& predictor, const TrainingData& data,
                  const TrainOptions& options, int epoch, ProgressSink& progress) {
@@ -121,7 +151,7 @@ double run_epoch(model::IterativePredictor& predictor, const TrainingData& data,
   double loss = 0.0;
   progress.begin("epoch " + std::to_string(epoch), static_cast<std::int64_t>(order.size()));
   for (std::size_t begin = 0; begin < order.size(); begin += batch_size) {
-    if (options.stop.stop_requested()) throw Interrupted();
+    if (is_stopped(options)) throw Interrupted();
     const std::size_t size = std::min(batch_size, order.size() - begin);
     const model::Batch batch = make_batch(*data.features, *data.features, data.train,
                                           std::span(order).subspan(begin, size));
@@ -147,10 +177,27 @@ std::string describe(const EpochRecord& record, bool best) {
   return line;
 }
 
+/// Each rank predicts its share. Zeros elsewhere add up to every rank's own numbers, bit by bit.
+std::vector<float> predict_stop_rows(model::IterativePredictor& predictor, const TrainingData& data,
+                                     const TrainOptions& options) {
+  const auto predict = [&](std::size_t begin, std::size_t count) {
+    return predict_range(predictor, *data.features, *data.features, data.stop, {begin, count},
+                         options.batch_size);
+  };
+  const std::size_t total = data.stop.rows.size();
+  if (is_alone(options)) return predict(0, total);
+  distributed::Communicator& ranks = *options.ranks;
+  const distributed::Share share = distributed::share_of(total, ranks.rank(), ranks.size());
+  const std::vector<float> own = predict(share.begin, share.count);
+  std::vector<float> all(total, 0.0F);
+  std::copy(own.begin(), own.end(), all.begin() + static_cast<std::ptrdiff_t>(share.begin));
+  ranks.all_reduce_sum(all);
+  return all;
+}
+
 EpochRecord measure(model::IterativePredictor& predictor, const TrainingData& data,
                     const TrainOptions& options) {
-  const std::vector<float> predictions =
-      predict_all(predictor, *data.features, *data.features, data.stop, options.batch_size);
+  const std::vector<float> predictions = predict_stop_rows(predictor, data, options);
   const evaluation::Metrics metrics =
       evaluation::compute_metrics(predictions, labels_of(*data.features, data.stop.rows));
   EpochRecord record;
@@ -158,6 +205,16 @@ EpochRecord measure(model::IterativePredictor& predictor, const TrainingData& da
   record.stop_mae = metrics.mae;
   record.stop_src = metrics.src;
   return record;
+}
+
+/// The history of the checkpoint, whose state `predictor` then has; empty where there is none.
+TrainingHistory resume(const Checkpoint& checkpoint, model::IterativePredictor& predictor,
+                       const TrainOptions& options) {
+  if (!options.resume) return {};
+  if (!is_alone(options)) {
+    return checkpoint.load_on_all(predictor, *options.ranks).value_or(TrainingHistory{});
+  }
+  return checkpoint.exists() ? checkpoint.load(predictor) : TrainingHistory{};
 }
 
 bool is_finished(const TrainingHistory& history, const TrainOptions& options) {
@@ -174,9 +231,9 @@ TrainingHistory train(model::IterativePredictor& predictor, const TrainingData& 
   check_instances(data.train);
   check_instances(data.stop);
   const Checkpoint checkpoint(options.checkpoint_directory, options.run_fingerprint);
-  TrainingHistory history;
-  if (options.resume && checkpoint.exists()) {
-    history = checkpoint.load(predictor);
+  if (!is_alone(options)) predictor.share_steps(*options.ranks);
+  TrainingHistory history = resume(checkpoint, predictor, options);
+  if (!history.epochs.empty()) {
     progress.note("resuming after epoch " + std::to_string(history.epochs.back().epoch));
   }
   while (!is_finished(history, options)) {
@@ -196,7 +253,7 @@ TrainingHistory train(model::IterativePredictor& predictor, const TrainingData& 
       history.best_epoch = epoch;
       predictor.keep_best();
     }
-    checkpoint.save(predictor, history);
+    if (is_alone(options) || options.ranks->is_first()) checkpoint.save(predictor, history);
     progress.note(describe(record, best));
   }
   predictor.restore_best();
@@ -208,20 +265,7 @@ std::vector<float> predict_all(model::Predictor& predictor, const bank::FeatureT
                                int batch_size) {
   if (batch_size < 1) throw Error(ErrorKind::kInvalidInput, "a batch needs at least one row");
   check_instances(examples);
-  std::vector<float> predictions;
-  predictions.reserve(examples.rows.size());
-  std::vector<std::size_t> indices;
-  for (std::size_t begin = 0; begin < examples.rows.size();) {
-    const std::size_t size =
-        std::min(static_cast<std::size_t>(batch_size), examples.rows.size() - begin);
-    indices.resize(size);
-    std::iota(indices.begin(), indices.end(), begin);
-    const std::vector<float> part =
-        predictor.predict(make_batch(queries, memory, examples, indices));
-    predictions.insert(predictions.end(), part.begin(), part.end());
-    begin += size;
-  }
-  return predictions;
+  return predict_range(predictor, queries, memory, examples, {0, examples.rows.size()}, batch_size);
 }
 
 model::Batch as_batch(const bank::FeatureTable& queries, const bank::FeatureTable& memory,

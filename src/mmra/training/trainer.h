@@ -10,6 +10,7 @@
 
 #include "mmra/bank/feature_table.h"
 #include "mmra/core/progress.h"
+#include "mmra/distributed/communicator.h"
 #include "mmra/model/predictor.h"
 #include "mmra/retrieval/exact_search.h"
 
@@ -43,6 +44,9 @@ struct TrainOptions {
   /// Identifies data, configuration and options: a checkpoint of another run is refused by it.
   std::string run_fingerprint;
   std::stop_token stop;
+  /// The ranks that train together, each of which makes the same call; null: one process alone.
+  /// Rank 0 alone reads and writes the checkpoint.
+  distributed::Communicator* ranks = nullptr;
 };
 
 struct EpochRecord {
@@ -65,7 +69,7 @@ struct TrainingHistory {
 /// Trains until the nMSE on `data.stop` has not improved for `patience` epochs, then restores the
 /// best weights. One note per epoch to `progress`. Throws Interrupted after the current batch (the
 /// last finished epoch is in the checkpoint), Error{kInvalidInput} where a checkpoint belongs to
-/// another run.
+/// another run. Of ranks all end alike: they stop where one of them is asked to.
 TrainingHistory train(model::IterativePredictor& predictor, const TrainingData& data,
                       const TrainOptions& options, ProgressSink& progress);
 

@@ -32,8 +32,8 @@ void check_row(std::int32_t row, const bank::FeatureTable& table, const char* wh
 }  // namespace
 
 Network::Objective Network::objective(const Batch& batch, const at::Tensor& wanted,
-                                      at::Generator& generator) const {
-  const at::Tensor squared_error = (forward(batch, &generator) - wanted).square().mean();
+                                      const Draws& draws) const {
+  const at::Tensor squared_error = (forward(batch, draws) - wanted).square().mean();
   return {squared_error, squared_error};
 }
 

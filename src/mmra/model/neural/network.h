@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mmra/model/mmra_config.h"
+#include "mmra/model/neural/draws.h"
 #include "mmra/model/neural/parameter_set.h"
 #include "mmra/model/predictor.h"
 
@@ -20,9 +21,9 @@ class Network {
   Network& operator=(const Network&) = delete;
   virtual ~Network() = default;
 
-  /// Standardised labels [B], differentiable. `generator` draws the dropout masks in training and
-  /// is null at prediction.
-  [[nodiscard]] virtual at::Tensor forward(const Batch& batch, at::Generator* generator) const = 0;
+  /// Standardised labels [B], differentiable. `draws` gives the dropout masks in training and
+  /// nothing at prediction.
+  [[nodiscard]] virtual at::Tensor forward(const Batch& batch, const Draws& draws) const = 0;
 
   /// What a training step makes smaller, and the part of it that people are shown.
   struct Objective {
@@ -31,7 +32,10 @@ class Network {
   };
   /// By itself the mean squared error against `wanted`, standardised labels [B].
   [[nodiscard]] virtual Objective objective(const Batch& batch, const at::Tensor& wanted,
-                                            at::Generator& generator) const;
+                                            const Draws& draws) const;
+  /// Whether the objective is a mean over rows, each of which counts for itself: what the gradient
+  /// of a batch, as a sum over those of its parts, rests on.
+  [[nodiscard]] virtual bool rows_are_independent() const { return true; }
   /// See IterativePredictor::see_unlabelled.
   virtual void see_unlabelled(const bank::FeatureTable& /*features*/,
                               std::vector<std::int32_t> /*rows*/) {}

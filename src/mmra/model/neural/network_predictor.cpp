@@ -3,12 +3,14 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/model/neural/error_translation.h"
+#include "mmra/model/neural/shared_step.h"
 
 namespace mmra::model::neural {
 namespace {
@@ -130,20 +132,65 @@ double NetworkPredictor::train_step(const Batch& batch, const std::vector<float>
   use_threads();
   return translate_errors([&] {
     const at::AutoGradMode with_gradients(true);
-    const at::Tensor wanted =
-        (at::tensor(targets, at::kFloat) - settings_.label_mean) / settings_.label_std;
-    const Network::Objective objective =
-        network_->objective(batch, wanted, network_->parameters().generator());
-    const double squared_error = objective.squared_error.item<double>();
-    if (!std::isfinite(squared_error) || !std::isfinite(objective.total.item<double>())) {
-      throw Error(ErrorKind::kInvalidInput,
-                  "training diverged at step " + std::to_string(adam.num_steps() + 1) +
-                      ": the loss is not finite; lower the learning rate or check the labels");
-    }
-    objective.total.backward();
+    const double squared_error =
+        communicator_ == nullptr ? step_alone(batch, targets) : step_together(batch, targets);
     adam.step();
     return squared_error * settings_.label_std * settings_.label_std;
   });
+}
+
+Network::Objective NetworkPredictor::objective_of(const Batch& batch,
+                                                  const std::vector<float>& targets,
+                                                  const Draws& draws) const {
+  const at::Tensor wanted =
+      (at::tensor(targets, at::kFloat) - settings_.label_mean) / settings_.label_std;
+  return network_->objective(batch, wanted, draws);
+}
+
+void NetworkPredictor::require_finite(double loss) const {
+  if (std::isfinite(loss)) return;
+  throw Error(ErrorKind::kInvalidInput,
+              "training diverged at step " + std::to_string(optimiser_->num_steps() + 1) +
+                  ": the loss is not finite; lower the learning rate or check the labels");
+}
+
+double NetworkPredictor::step_alone(const Batch& batch, const std::vector<float>& targets) {
+  const Network::Objective objective =
+      objective_of(batch, targets, network_->parameters().generator());
+  const double squared_error = objective.squared_error.item<double>();
+  require_finite(squared_error);
+  require_finite(objective.total.item<double>());
+  objective.total.backward();
+  return squared_error;
+}
+
+double NetworkPredictor::step_together(const Batch& batch, const std::vector<float>& targets) {
+  const RowShare share = share_rows(batch.query_rows.size(), *communicator_);
+  const Batch own = rows_of(batch, share.rows);
+  const auto first = targets.begin() + static_cast<std::ptrdiff_t>(share.rows.begin);
+  const std::vector<float> own_targets(first,
+                                       first + static_cast<std::ptrdiff_t>(share.rows.count));
+  const Network::Objective objective =
+      objective_of(own, own_targets, Draws(network_->parameters().generator(), batch, share.rows));
+  (objective.total * share.weight).backward();
+  std::array<float, 2> losses = {
+      static_cast<float>(objective.squared_error.item<double>() * share.weight),
+      static_cast<float>(objective.total.item<double>() * share.weight)};
+  add_up_gradients(network_->parameters().all(), losses, *communicator_, summed_);
+  // Sums, so that all ranks fail together.
+  require_finite(losses[0]);
+  require_finite(losses[1]);
+  return losses[0];
+}
+
+void NetworkPredictor::share_steps(distributed::Communicator& communicator) {
+  if (communicator.size() == 1) return;
+  if (!network_->rows_are_independent()) {
+    throw Error(ErrorKind::kUnsupported,
+                "this model compares the rows of a batch with each other, so that a step cannot be "
+                "divided; train it in one process, without mpirun");
+  }
+  communicator_ = &communicator;
 }
 
 void NetworkPredictor::see_unlabelled(const bank::FeatureTable& features,

@@ -29,6 +29,7 @@ class NetworkPredictor : public IterativePredictor {
   [[nodiscard]] std::vector<float> predict(const Batch& batch) override;
   void save(const std::filesystem::path& directory) const override;
   double train_step(const Batch& batch, const std::vector<float>& targets) override;
+  void share_steps(distributed::Communicator& communicator) override;
   void see_unlabelled(const bank::FeatureTable& features, std::vector<std::int32_t> rows) override;
   void save_training_state(const std::filesystem::path& file) const override;
   void load_training_state(const std::filesystem::path& file) override;
@@ -53,6 +54,13 @@ class NetworkPredictor : public IterativePredictor {
   [[nodiscard]] NamedTensors named(const std::string& prefix,
                                    const std::vector<at::Tensor>& tensors) const;
   [[nodiscard]] Adam& optimiser();
+  [[nodiscard]] Network::Objective objective_of(const Batch& batch,
+                                                const std::vector<float>& targets,
+                                                const Draws& draws) const;
+  /// Throws where the loss is not finite.
+  void require_finite(double loss) const;
+  [[nodiscard]] double step_alone(const Batch& batch, const std::vector<float>& targets);
+  [[nodiscard]] double step_together(const Batch& batch, const std::vector<float>& targets);
   /// Threads are a setting of the calling thread in OpenMP, so every call sets them.
   void use_threads() const;
 
@@ -61,6 +69,8 @@ class NetworkPredictor : public IterativePredictor {
   std::unique_ptr<Network> network_;
   std::unique_ptr<Adam> optimiser_;
   std::vector<at::Tensor> best_;
+  distributed::Communicator* communicator_ = nullptr;  ///< null: alone
+  std::vector<float> summed_;                          ///< what the ranks add up
 };
 
 }  // namespace mmra::model::neural

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mmra/bank/feature_table.h"
+#include "mmra/model/neural/draws.h"
 #include "mmra/model/neural/weighted_rows.h"
 #include "mmra/model/predictor.h"
 
@@ -24,10 +25,10 @@ struct DistinctRows {
 };
 [[nodiscard]] DistinctRows distinct_rows(std::span<const std::int32_t> instance_rows);
 
-/// What decides how tokens are gathered in training: null generator: nothing is left out.
+/// What decides how tokens are gathered in training; without draws nothing is left out.
 struct TokenDropout {
   double rate = 0.0;
-  at::Generator* generator = nullptr;
+  Draws draws = nullptr;
 };
 
 /// One modality of a batch: the features of its queries' tokens and of those of the distinct
@@ -35,6 +36,8 @@ struct TokenDropout {
 struct PackedFeatures {
   at::Tensor features;  ///< [num_query_tokens + instance tokens × dim], queries first
   std::int64_t num_query_tokens = 0;
+  /// Which of the query tokens of a shared batch (Draws::whole) these are.
+  PartOfWhole query_tokens;
 
   /// int64 [N]: which query token each row is; num_query_tokens (the absent token) for a query
   /// without the modality. Undefined where the rows are the query tokens as they are.

@@ -76,15 +76,15 @@ PaperNetwork::ModalityWeights PaperNetwork::make_modality(const std::string& nam
 
 PaperNetwork::ModalityTokens PaperNetwork::make_tokens(const PackedFeatures& packed,
                                                        const ModalityWeights& weights,
-                                                       at::Generator* generator) const {
+                                                       const Draws& draws) const {
   const std::int64_t num_tokens = packed.features.size(0);
   at::Tensor x = at::empty({0, config_.width}, parameters_.dtype());
-  if (num_tokens > 0) {
+  if (packed.query_tokens.total > 0) {
     // Instances are left whole: only what the query says is made uncertain.
     at::Tensor queries = packed.features.narrow(0, 0, packed.num_query_tokens);
-    queries.copy_(dropout(queries, config_.dropout_input, generator));
-    x = weights.input(packed.features).relu_();
+    queries.copy_(dropout_of_tokens(queries, config_.dropout_input, packed.query_tokens, draws));
   }
+  if (num_tokens > 0) x = weights.input(packed.features).relu_();
   const auto parts =
       x.split_with_sizes({packed.num_query_tokens, num_tokens - packed.num_query_tokens});
 
@@ -111,7 +111,7 @@ at::Tensor PaperNetwork::aggregated_label(const Batch& batch,
   return at::where(labels.missing.unsqueeze(1), no_instance_label_, known);
 }
 
-at::Tensor PaperNetwork::forward(const Batch& batch, at::Generator* generator) const {
+at::Tensor PaperNetwork::forward(const Batch& batch, const Draws& draws) const {
   DistinctRows instances;
   std::vector<double> weights;
   if (retrieved_) {
@@ -119,12 +119,12 @@ at::Tensor PaperNetwork::forward(const Batch& batch, at::Generator* generator) c
     weights = instance_weights(batch.instance_rows, batch.similarities, batch.k,
                                config_.similarity_scale);
   }
-  const TokenDropout token_dropout{config_.token_dropout, generator};
+  const TokenDropout token_dropout{config_.token_dropout, draws};
   const auto tokens_for = [&](Modality modality, const std::optional<ModalityWeights>& of) {
     if (!of) return ModalityTokens{};
     return make_tokens(
         pack_features(batch, instances, weights, modality, parameters_.dtype(), token_dropout), *of,
-        generator);
+        draws);
   };
   const ModalityTokens visual = tokens_for(Modality::kVisual, visual_);
   const ModalityTokens text = tokens_for(Modality::kText, text_);
@@ -146,7 +146,7 @@ at::Tensor PaperNetwork::forward(const Batch& batch, at::Generator* generator) c
         config_.scaled_interactions ? 1.0 / std::sqrt(static_cast<double>(config_.width)) : 1.0;
     h.push_back(at::cat(interactions, 1) * scale);
   }
-  return prediction_(at::cat(h, 1), config_.dropout_hidden, generator);
+  return prediction_(at::cat(h, 1), config_.dropout_hidden, draws);
 }
 
 }  // namespace mmra::model::neural

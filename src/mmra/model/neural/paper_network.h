@@ -20,7 +20,7 @@ namespace mmra::model::neural {
 class PaperNetwork final : public Network {
  public:
   PaperNetwork(const MmraConfig& config, at::ScalarType dtype);
-  [[nodiscard]] at::Tensor forward(const Batch& batch, at::Generator* generator) const override;
+  [[nodiscard]] at::Tensor forward(const Batch& batch, const Draws& draws) const override;
 
  private:
   struct ModalityWeights {
@@ -36,7 +36,7 @@ class PaperNetwork final : public Network {
   [[nodiscard]] ModalityWeights make_modality(const std::string& name, int dim);
   [[nodiscard]] ModalityTokens make_tokens(const PackedFeatures& packed,
                                            const ModalityWeights& weights,
-                                           at::Generator* generator) const;
+                                           const Draws& draws) const;
   [[nodiscard]] at::Tensor aggregated_label(const Batch& batch,
                                             std::span<const double> weights) const;
 

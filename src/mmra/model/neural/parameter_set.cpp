@@ -42,11 +42,4 @@ at::Tensor ParameterSet::half_normal(const std::string& name, at::IntArrayRef sh
   return add(name, at::empty(shape, at::kFloat).normal_(0.0, scale, generator_).abs().to(dtype_));
 }
 
-at::Tensor dropout(const at::Tensor& x, double rate, at::Generator* generator) {
-  if (generator == nullptr || rate == 0.0) return x;
-  const at::Tensor mask =
-      at::empty_like(x, x.options().requires_grad(false)).bernoulli_(1.0 - rate, *generator);
-  return x * mask.mul_(1.0 / (1.0 - rate));
-}
-
 }  // namespace mmra::model::neural

@@ -56,7 +56,4 @@ struct Linear {
   }
 };
 
-/// Dropout in training, nothing at prediction: `generator` is null there.
-[[nodiscard]] at::Tensor dropout(const at::Tensor& x, double rate, at::Generator* generator);
-
 }  // namespace mmra::model::neural

@@ -3,10 +3,10 @@
 namespace mmra::model::neural {
 
 at::Tensor PredictionNetwork::operator()(const at::Tensor& x, double dropout_rate,
-                                         at::Generator* generator) const {
-  at::Tensor hidden = dropout(x, dropout_rate, generator);
+                                         const Draws& draws) const {
+  at::Tensor hidden = dropout(x, dropout_rate, draws);
   for (std::size_t i = 0; i + 1 < layers_.size(); ++i) {
-    hidden = dropout(at::relu(layers_[i](hidden)), dropout_rate, generator);
+    hidden = dropout(at::relu(layers_[i](hidden)), dropout_rate, draws);
   }
   return layers_.back()(hidden).squeeze(1);
 }

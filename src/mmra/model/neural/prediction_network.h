@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "mmra/model/neural/draws.h"
 #include "mmra/model/neural/parameter_set.h"
 
 namespace mmra::model::neural {
@@ -15,7 +16,7 @@ class PredictionNetwork {
  public:
   void add_layer(Linear layer) { layers_.push_back(std::move(layer)); }
   [[nodiscard]] at::Tensor operator()(const at::Tensor& x, double dropout_rate,
-                                      at::Generator* generator) const;
+                                      const Draws& draws) const;
 
  private:
   std::vector<Linear> layers_;

@@ -242,7 +242,7 @@ ReleasedNetwork::Output ReleasedNetwork::interact(const Side& side, const Inputs
   return output;
 }
 
-at::Tensor ReleasedNetwork::forward(const Batch& batch, at::Generator* generator) const {
+at::Tensor ReleasedNetwork::forward(const Batch& batch, const Draws& draws) const {
   const Output own = interact(own_, own_inputs(batch));
   std::vector<at::Tensor> h;
   const auto append = [&](const at::Tensor& x) {
@@ -267,7 +267,7 @@ at::Tensor ReleasedNetwork::forward(const Batch& batch, at::Generator* generator
     append_product(own.visual, label);
     append_product(own.text, label);
   }
-  return prediction_(at::cat(h, 1), config_.dropout_hidden, generator);
+  return prediction_(at::cat(h, 1), config_.dropout_hidden, draws);
 }
 
 }  // namespace mmra::model::neural

@@ -21,7 +21,7 @@ namespace mmra::model::neural {
 class ReleasedNetwork final : public Network {
  public:
   ReleasedNetwork(const MmraConfig& config, at::ScalarType dtype);
-  [[nodiscard]] at::Tensor forward(const Batch& batch, at::Generator* generator) const override;
+  [[nodiscard]] at::Tensor forward(const Batch& batch, const Draws& draws) const override;
 
  private:
   /// Raw features of one side: the query's own or the aggregated ones.

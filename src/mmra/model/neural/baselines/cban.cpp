@@ -48,11 +48,10 @@ void CbanNetwork::add_side(Modality modality, const std::string& name, int dim) 
   sides_.push_back(std::move(side));
 }
 
-Padded CbanNetwork::tokens_of_side(const Side& side, const Batch& batch,
-                                   at::Generator* generator) const {
+Padded CbanNetwork::tokens_of_side(const Side& side, const Batch& batch, const Draws& draws) const {
   QueryTokens query =
-      query_tokens(*batch.queries, batch.query_rows, side.modality, parameters_.dtype());
-  query.tokens.values = side.input(dropout(query.tokens.values, config_.dropout_input, generator));
+      query_tokens(*batch.queries, batch.query_rows, side.modality, parameters_.dtype(), draws);
+  query.tokens.values = side.input(dropout(query.tokens.values, config_.dropout_input, draws));
   return with_absent(query, side.absent);
 }
 
@@ -77,9 +76,9 @@ at::Tensor CbanNetwork::pool(const Side& side, const Padded& tokens) {
   return at::bmm(weights.unsqueeze(1), tokens.values).squeeze(1);
 }
 
-at::Tensor CbanNetwork::forward(const Batch& batch, at::Generator* generator) const {
+at::Tensor CbanNetwork::forward(const Batch& batch, const Draws& draws) const {
   std::vector<Padded> tokens;
-  for (const Side& side : sides_) tokens.push_back(tokens_of_side(side, batch, generator));
+  for (const Side& side : sides_) tokens.push_back(tokens_of_side(side, batch, draws));
   std::vector<at::Tensor> attended;
   if (tokens.size() == 2) {
     const at::Tensor s = scores(tokens[0], tokens[1]);
@@ -91,7 +90,7 @@ at::Tensor CbanNetwork::forward(const Batch& batch, at::Generator* generator) co
     if (!attended.empty()) x = at::cat({x, at::tanh(sides_[i].attended(attended[i]))}, 2);
     pooled.push_back(pool(sides_[i], {at::tanh(sides_[i].fuse(x)), tokens[i].mask}));
   }
-  return predict_(dropout(at::cat(pooled, 1), config_.dropout_hidden, generator)).squeeze(1);
+  return predict_(dropout(at::cat(pooled, 1), config_.dropout_hidden, draws)).squeeze(1);
 }
 
 ReleasedCbanNetwork::ReleasedCbanNetwork(const NeuralBaselineConfig& config, at::ScalarType dtype)
@@ -124,19 +123,17 @@ ReleasedCbanNetwork::ReleasedCbanNetwork(const NeuralBaselineConfig& config, at:
   predict_ = torch_linear(parameters_, "predict_linear", both ? 2 * d : d, 1);
 }
 
-Padded ReleasedCbanNetwork::frames(const Batch& batch, at::Generator* generator) const {
+Padded ReleasedCbanNetwork::frames(const Batch& batch, const Draws& draws) const {
   QueryTokens query =
-      query_tokens(*batch.queries, batch.query_rows, Modality::kVisual, parameters_.dtype());
-  query.tokens.values =
-      widen(dropout(query.tokens.values, config_.dropout_input, generator), width_);
+      query_tokens(*batch.queries, batch.query_rows, Modality::kVisual, parameters_.dtype(), draws);
+  query.tokens.values = widen(dropout(query.tokens.values, config_.dropout_input, draws), width_);
   return with_absent(query, absent_visual_);
 }
 
-at::Tensor ReleasedCbanNetwork::text(const Batch& batch, at::Generator* generator) const {
+at::Tensor ReleasedCbanNetwork::text(const Batch& batch, const Draws& draws) const {
   QueryTokens query =
-      query_tokens(*batch.queries, batch.query_rows, Modality::kText, parameters_.dtype());
-  query.tokens.values =
-      widen(dropout(query.tokens.values, config_.dropout_input, generator), width_);
+      query_tokens(*batch.queries, batch.query_rows, Modality::kText, parameters_.dtype(), draws);
+  query.tokens.values = widen(dropout(query.tokens.values, config_.dropout_input, draws), width_);
   return first_and_mean_of_tokens(with_absent(query, absent_text_));
 }
 
@@ -148,15 +145,15 @@ at::Tensor ReleasedCbanNetwork::pool_frames(const at::Tensor& fused, const at::T
   return at::bmm(weights.unsqueeze(1), fused).squeeze(1);
 }
 
-at::Tensor ReleasedCbanNetwork::forward(const Batch& batch, at::Generator* generator) const {
+at::Tensor ReleasedCbanNetwork::forward(const Batch& batch, const Draws& draws) const {
   Padded visual;
   at::Tensor visual_in;
   at::Tensor text_in;
   if (config_.has_visual()) {
-    visual = frames(batch, generator);
+    visual = frames(batch, draws);
     visual_in = visual.values;
   }
-  if (config_.has_text()) text_in = text(batch, generator);
+  if (config_.has_text()) text_in = text(batch, draws);
   if (score_.weight.defined()) {
     const at::Tensor both = at::tanh(visual_embedding_(visual.values)) +
                             at::tanh(text_embedding_(text_in)).unsqueeze(1);
@@ -179,7 +176,7 @@ at::Tensor ReleasedCbanNetwork::forward(const Batch& batch, at::Generator* gener
     const at::Tensor fused = at::tanh(cross_text_(text_in));
     pooled.push_back(at::tanh(pool_text_(fused + by_text_)) * fused);
   }
-  return predict_(dropout(at::cat(pooled, 1), config_.dropout_hidden, generator)).squeeze(1);
+  return predict_(dropout(at::cat(pooled, 1), config_.dropout_hidden, draws)).squeeze(1);
 }
 
 }  // namespace mmra::model::neural

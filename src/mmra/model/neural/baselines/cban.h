@@ -20,7 +20,7 @@ namespace mmra::model::neural {
 class CbanNetwork final : public Network {
  public:
   CbanNetwork(const NeuralBaselineConfig& config, at::ScalarType dtype);
-  [[nodiscard]] at::Tensor forward(const Batch& batch, at::Generator* generator) const override;
+  [[nodiscard]] at::Tensor forward(const Batch& batch, const Draws& draws) const override;
 
  private:
   struct Side {
@@ -36,7 +36,7 @@ class CbanNetwork final : public Network {
 
   void add_side(Modality modality, const std::string& name, int dim);
   [[nodiscard]] Padded tokens_of_side(const Side& side, const Batch& batch,
-                                      at::Generator* generator) const;
+                                      const Draws& draws) const;
   /// Of the first side's tokens to the second's: S [B × n₁ × n₂].
   [[nodiscard]] at::Tensor scores(const Padded& first, const Padded& second) const;
   /// The tokens' sum, weighted by the pooling's softmax: [B × width].
@@ -57,11 +57,11 @@ class CbanNetwork final : public Network {
 class ReleasedCbanNetwork final : public Network {
  public:
   ReleasedCbanNetwork(const NeuralBaselineConfig& config, at::ScalarType dtype);
-  [[nodiscard]] at::Tensor forward(const Batch& batch, at::Generator* generator) const override;
+  [[nodiscard]] at::Tensor forward(const Batch& batch, const Draws& draws) const override;
 
  private:
-  [[nodiscard]] Padded frames(const Batch& batch, at::Generator* generator) const;
-  [[nodiscard]] at::Tensor text(const Batch& batch, at::Generator* generator) const;
+  [[nodiscard]] Padded frames(const Batch& batch, const Draws& draws) const;
+  [[nodiscard]] at::Tensor text(const Batch& batch, const Draws& draws) const;
   [[nodiscard]] at::Tensor pool_frames(const at::Tensor& fused, const at::Tensor& mask) const;
 
   NeuralBaselineConfig config_;

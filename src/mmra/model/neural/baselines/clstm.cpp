@@ -23,23 +23,22 @@ void ClstmNetwork::add_reader(Modality modality, const std::string& name, int di
   readers_.push_back({modality, std::move(lstm), absent_token(parameters_, name, dim)});
 }
 
-at::Tensor ClstmNetwork::read(const Reader& reader, const Batch& batch,
-                              at::Generator* generator) const {
+at::Tensor ClstmNetwork::read(const Reader& reader, const Batch& batch, const Draws& draws) const {
   Padded tokens = with_absent(
-      query_tokens(*batch.queries, batch.query_rows, reader.modality, parameters_.dtype()),
+      query_tokens(*batch.queries, batch.query_rows, reader.modality, parameters_.dtype(), draws),
       reader.absent);
   if (config_.variant == Variant::kReleased && reader.modality == Modality::kText) {
     tokens.values = first_and_mean_of_tokens(tokens).unsqueeze(1);
     tokens.mask = at::ones({tokens.values.size(0), 1}, at::kBool);
   }
-  tokens.values = dropout(tokens.values, config_.dropout_input, generator);
+  tokens.values = dropout(tokens.values, config_.dropout_input, draws);
   return reader.lstm.last_state(tokens);
 }
 
-at::Tensor ClstmNetwork::forward(const Batch& batch, at::Generator* generator) const {
+at::Tensor ClstmNetwork::forward(const Batch& batch, const Draws& draws) const {
   std::vector<at::Tensor> states;
-  for (const Reader& reader : readers_) states.push_back(read(reader, batch, generator));
-  at::Tensor hidden = fc1_(dropout(at::cat(states, 1), config_.dropout_hidden, generator));
+  for (const Reader& reader : readers_) states.push_back(read(reader, batch, draws));
+  at::Tensor hidden = fc1_(dropout(at::cat(states, 1), config_.dropout_hidden, draws));
   if (config_.variant == Variant::kPaper) hidden = at::relu(hidden);
   return fc2_(hidden).squeeze(1);
 }

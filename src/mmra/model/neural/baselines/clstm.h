@@ -18,7 +18,7 @@ namespace mmra::model::neural {
 class ClstmNetwork final : public Network {
  public:
   ClstmNetwork(const NeuralBaselineConfig& config, at::ScalarType dtype);
-  [[nodiscard]] at::Tensor forward(const Batch& batch, at::Generator* generator) const override;
+  [[nodiscard]] at::Tensor forward(const Batch& batch, const Draws& draws) const override;
 
  private:
   struct Reader {
@@ -28,8 +28,7 @@ class ClstmNetwork final : public Network {
   };
 
   void add_reader(Modality modality, const std::string& name, int dim);
-  [[nodiscard]] at::Tensor read(const Reader& reader, const Batch& batch,
-                                at::Generator* generator) const;
+  [[nodiscard]] at::Tensor read(const Reader& reader, const Batch& batch, const Draws& draws) const;
 
   NeuralBaselineConfig config_;
   std::vector<Reader> readers_;  ///< text, visual

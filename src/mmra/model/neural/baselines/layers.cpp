@@ -61,7 +61,7 @@ TransformerLayer::TransformerLayer(ParameterSet& parameters, const std::string& 
   norm2_ = layer_norm_weights(parameters, name + ".norm2", dim);
 }
 
-at::Tensor TransformerLayer::attend(const Padded& tokens, at::Generator* generator) const {
+at::Tensor TransformerLayer::attend(const Padded& tokens, const Draws& draws) const {
   const std::int64_t batch = tokens.values.size(0);
   const std::int64_t length = tokens.values.size(1);
   const std::int64_t head = dim_ / num_heads_;
@@ -75,7 +75,7 @@ at::Tensor TransformerLayer::attend(const Padded& tokens, at::Generator* generat
   const at::Tensor hidden = tokens.mask.logical_not().repeat_interleave(num_heads_, 0).unsqueeze(1);
   const at::Tensor scores =
       at::bmm(queries, by_head(parts[1]).transpose(1, 2)).masked_fill(hidden, kMinusInfinity);
-  const at::Tensor weights = dropout(at::softmax(scores, 2), dropout_rate_, generator);
+  const at::Tensor weights = dropout(at::softmax(scores, 2), dropout_rate_, draws);
   const at::Tensor seen = at::bmm(weights, by_head(parts[2]))
                               .view({batch, num_heads_, length, head})
                               .transpose(1, 2)
@@ -83,11 +83,11 @@ at::Tensor TransformerLayer::attend(const Padded& tokens, at::Generator* generat
   return out_(seen);
 }
 
-at::Tensor TransformerLayer::operator()(const Padded& tokens, at::Generator* generator) const {
-  const at::Tensor attended = normalise(
-      tokens.values + dropout(attend(tokens, generator), dropout_rate_, generator), norm1_);
-  const at::Tensor expanded = dropout(at::relu(expand_(attended)), dropout_rate_, generator);
-  return normalise(attended + dropout(contract_(expanded), dropout_rate_, generator), norm2_);
+at::Tensor TransformerLayer::operator()(const Padded& tokens, const Draws& draws) const {
+  const at::Tensor attended =
+      normalise(tokens.values + dropout(attend(tokens, draws), dropout_rate_, draws), norm1_);
+  const at::Tensor expanded = dropout(at::relu(expand_(attended)), dropout_rate_, draws);
+  return normalise(attended + dropout(contract_(expanded), dropout_rate_, draws), norm2_);
 }
 
 }  // namespace mmra::model::neural

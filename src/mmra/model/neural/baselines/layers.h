@@ -38,10 +38,10 @@ class TransformerLayer {
   TransformerLayer(ParameterSet& parameters, const std::string& name, std::int64_t dim,
                    std::int64_t num_heads, std::int64_t feed_forward, double dropout_rate);
   /// [B × n × dim] to the same; a row's tokens attend to those of the row that the mask admits.
-  [[nodiscard]] at::Tensor operator()(const Padded& tokens, at::Generator* generator) const;
+  [[nodiscard]] at::Tensor operator()(const Padded& tokens, const Draws& draws) const;
 
  private:
-  [[nodiscard]] at::Tensor attend(const Padded& tokens, at::Generator* generator) const;
+  [[nodiscard]] at::Tensor attend(const Padded& tokens, const Draws& draws) const;
 
   std::int64_t dim_;
   std::int64_t num_heads_;

@@ -73,22 +73,21 @@ std::vector<TmallNetwork::Vectors> TmallNetwork::vectors_of(
 }
 
 at::Tensor TmallNetwork::to_shared_space(const std::vector<Vectors>& vectors,
-                                         at::Generator* generator) const {
+                                         const Draws& draws) const {
   std::vector<at::Tensor> filled;
   for (std::size_t i = 0; i < vectors.size(); ++i) {
     const auto& [values, present] = vectors[i];
     filled.push_back(at::where(present.unsqueeze(1), values, views_[i].absent));
   }
-  return at::mm(dropout(at::cat(filled, 1), config_.dropout_input, generator), shared_matrix_);
+  return at::mm(dropout(at::cat(filled, 1), config_.dropout_input, draws), shared_matrix_);
 }
 
-at::Tensor TmallNetwork::predict_from(const at::Tensor& shared, at::Generator* generator) const {
-  return prediction_(dropout(shared, config_.dropout_hidden, generator)).squeeze(1);
+at::Tensor TmallNetwork::predict_from(const at::Tensor& shared, const Draws& draws) const {
+  return prediction_(dropout(shared, config_.dropout_hidden, draws)).squeeze(1);
 }
 
-at::Tensor TmallNetwork::forward(const Batch& batch, at::Generator* generator) const {
-  return predict_from(to_shared_space(vectors_of(*batch.queries, batch.query_rows), generator),
-                      generator);
+at::Tensor TmallNetwork::forward(const Batch& batch, const Draws& draws) const {
+  return predict_from(to_shared_space(vectors_of(*batch.queries, batch.query_rows), draws), draws);
 }
 
 at::Tensor TmallNetwork::graph_penalty(const std::vector<Vectors>& vectors,
@@ -108,7 +107,7 @@ at::Tensor TmallNetwork::graph_penalty(const std::vector<Vectors>& vectors,
 
 Network::Objective TmallNetwork::objective_with(const Batch& batch, const at::Tensor& wanted,
                                                 std::span<const std::int32_t> unlabelled,
-                                                at::Generator* generator) const {
+                                                const Draws& draws) const {
   const std::int64_t labelled = wanted.size(0);
   std::vector<Vectors> vectors = vectors_of(*batch.queries, batch.query_rows);
   if (!unlabelled.empty()) {
@@ -118,8 +117,8 @@ Network::Objective TmallNetwork::objective_with(const Batch& batch, const at::Te
       vectors[i].present = at::cat({vectors[i].present, more[i].present});
     }
   }
-  const at::Tensor shared = to_shared_space(vectors, generator);
-  const at::Tensor output = predict_from(shared, generator);
+  const at::Tensor shared = to_shared_space(vectors, draws);
+  const at::Tensor output = predict_from(shared, draws);
   const at::Tensor squared_error = (output.narrow(0, 0, labelled) - wanted).square().mean();
   if (config_.variant == Variant::kPaper) {
     if (shared.size(0) < 2) return {squared_error, squared_error};
@@ -133,18 +132,18 @@ Network::Objective TmallNetwork::objective_with(const Batch& batch, const at::Te
 }
 
 Network::Objective TmallNetwork::objective(const Batch& batch, const at::Tensor& wanted,
-                                           at::Generator& generator) const {
+                                           const Draws& draws) const {
   std::vector<std::int32_t> drawn;
   if (!unlabelled_rows_.empty()) {
-    const at::Tensor picks =
-        at::randint(static_cast<std::int64_t>(unlabelled_rows_.size()),
-                    {static_cast<std::int64_t>(batch.query_rows.size())}, generator, at::kLong);
+    const at::Tensor picks = at::randint(static_cast<std::int64_t>(unlabelled_rows_.size()),
+                                         {static_cast<std::int64_t>(batch.query_rows.size())},
+                                         draws.generator(), at::kLong);
     const auto* indices = picks.data_ptr<std::int64_t>();
     for (std::int64_t i = 0; i < picks.numel(); ++i) {
       drawn.push_back(unlabelled_rows_[static_cast<std::size_t>(indices[i])]);
     }
   }
-  return objective_with(batch, wanted, drawn, &generator);
+  return objective_with(batch, wanted, drawn, draws);
 }
 
 }  // namespace mmra::model::neural

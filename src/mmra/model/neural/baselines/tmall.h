@@ -29,15 +29,17 @@ namespace mmra::model::neural {
 class TmallNetwork final : public Network {
  public:
   TmallNetwork(const NeuralBaselineConfig& config, at::ScalarType dtype);
-  [[nodiscard]] at::Tensor forward(const Batch& batch, at::Generator* generator) const override;
+  [[nodiscard]] at::Tensor forward(const Batch& batch, const Draws& draws) const override;
+  /// Graphs over the batch's rows.
+  [[nodiscard]] bool rows_are_independent() const override { return false; }
   [[nodiscard]] Objective objective(const Batch& batch, const at::Tensor& wanted,
-                                    at::Generator& generator) const override;
+                                    const Draws& draws) const override;
   void see_unlabelled(const bank::FeatureTable& features, std::vector<std::int32_t> rows) override;
 
   /// The objective over the batch's rows and these unlabelled ones.
   [[nodiscard]] Objective objective_with(const Batch& batch, const at::Tensor& wanted,
                                          std::span<const std::int32_t> unlabelled,
-                                         at::Generator* generator) const;
+                                         const Draws& draws) const;
 
  private:
   struct View {
@@ -53,8 +55,8 @@ class TmallNetwork final : public Network {
   [[nodiscard]] std::vector<Vectors> vectors_of(const bank::FeatureTable& table,
                                                 std::span<const std::int32_t> rows) const;
   [[nodiscard]] at::Tensor to_shared_space(const std::vector<Vectors>& vectors,
-                                           at::Generator* generator) const;
-  [[nodiscard]] at::Tensor predict_from(const at::Tensor& shared, at::Generator* generator) const;
+                                           const Draws& draws) const;
+  [[nodiscard]] at::Tensor predict_from(const at::Tensor& shared, const Draws& draws) const;
   [[nodiscard]] at::Tensor graph_penalty(const std::vector<Vectors>& vectors,
                                          const at::Tensor& shared, const at::Tensor& output) const;
 

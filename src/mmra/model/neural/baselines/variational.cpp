@@ -34,10 +34,10 @@ std::int64_t length_behind_massl_steps(std::int64_t length) {
 }
 
 /// μ + ε σ, ε from N(0, 1).
-at::Tensor draw(const Gaussian& gaussian, at::Generator& generator) {
-  const at::Tensor noise =
-      at::empty_like(gaussian.mean, gaussian.mean.options().requires_grad(false))
-          .normal_(0.0, 1.0, generator);
+at::Tensor draw(const Gaussian& gaussian, const Draws& draws) {
+  const at::Tensor noise = draws.like_rows(
+      gaussian.mean,
+      [](at::Tensor& values, at::Generator& generator) { values.normal_(0.0, 1.0, generator); });
   return gaussian.mean + noise * (gaussian.log_square * 0.5).exp();
 }
 
@@ -111,47 +111,47 @@ void VariationalNetwork::make_decoder() {
       torch_linear(parameters_, place(kMasslLastPlace), length_behind_massl_steps(width), 1));
 }
 
-at::Tensor VariationalNetwork::visual_vector(Padded tokens, at::Generator* generator) const {
+at::Tensor VariationalNetwork::visual_vector(Padded tokens, const Draws& draws) const {
   if (config_.variant == Variant::kPaper) {
-    return mean_of_tokens({(*frames_)(tokens, generator), tokens.mask});
+    return mean_of_tokens({(*frames_)(tokens, draws), tokens.mask});
   }
   // The authors' layer takes the rows for the sequence: each frame of a row sees the same frame of
   // the other rows. Only the last frame goes on.
   const at::Tensor last = last_of_tokens(tokens).unsqueeze(0);
-  return (*frames_)({last, at::ones({1, last.size(1)}, at::kBool)}, generator).squeeze(0);
+  return (*frames_)({last, at::ones({1, last.size(1)}, at::kBool)}, draws).squeeze(0);
 }
 
 Expert VariationalNetwork::expert(const Encoder& encoder, const Batch& batch, Modality modality,
-                                  at::Generator* generator) const {
+                                  const Draws& draws) const {
   const QueryTokens query =
-      query_tokens(*batch.queries, batch.query_rows, modality, parameters_.dtype());
+      query_tokens(*batch.queries, batch.query_rows, modality, parameters_.dtype(), draws);
   const bool released = config_.variant == Variant::kReleased;
   Padded tokens = released ? with_absent(query, encoder.absent) : query.tokens;
-  tokens.values = dropout(tokens.values, config_.dropout_input, generator);
+  tokens.values = dropout(tokens.values, config_.dropout_input, draws);
   at::Tensor vector;
   if (modality == Modality::kVisual) {
-    vector = visual_vector(tokens, generator);
+    vector = visual_vector(tokens, draws);
   } else {
     vector = released ? first_and_mean_of_tokens(tokens) : mean_of_tokens(tokens);
   }
   const at::Tensor hidden = dropout(at::relu(encoder.second(at::relu(encoder.first(vector)))),
-                                    config_.dropout_hidden, generator);
+                                    config_.dropout_hidden, draws);
   const at::Tensor log_square = encoder.log_square(hidden);
   if (released) return {{encoder.mean(hidden), log_square}, {}};
   return {{encoder.mean(hidden), log_square.clamp(-kLogSquareLimit, kLogSquareLimit)},
           query.present};
 }
 
-Gaussian VariationalNetwork::encode(const Batch& batch, at::Generator* generator) const {
+Gaussian VariationalNetwork::encode(const Batch& batch, const Draws& draws) const {
   std::vector<Expert> experts;
-  if (visual_) experts.push_back(expert(*visual_, batch, Modality::kVisual, generator));
-  if (text_) experts.push_back(expert(*text_, batch, Modality::kText, generator));
+  if (visual_) experts.push_back(expert(*visual_, batch, Modality::kVisual, draws));
+  if (text_) experts.push_back(expert(*text_, batch, Modality::kText, draws));
   return product_of_experts(experts);
 }
 
 at::Tensor VariationalNetwork::decode_by_convolutions(const at::Tensor& z,
-                                                      at::Generator* generator) const {
-  at::Tensor x = at::relu(dropout(decoder_[0](z), kMasslDropout, generator));
+                                                      const Draws& draws) const {
+  at::Tensor x = at::relu(dropout(decoder_[0](z), kMasslDropout, draws));
   x = at::relu(decoder_[1](x)).unsqueeze(1);  // [B × one channel × width]
   auto convolution = convolutions_.begin();
   for (const Step& step : kMasslSteps) {
@@ -164,30 +164,30 @@ at::Tensor VariationalNetwork::decode_by_convolutions(const at::Tensor& z,
   }
   const at::Tensor output = decoder_[2](x.squeeze(1));
   // The authors drop predictions themselves: one in five is 0 in training.
-  return config_.variant == Variant::kReleased ? dropout(output, kMasslDropout, generator) : output;
+  return config_.variant == Variant::kReleased ? dropout(output, kMasslDropout, draws) : output;
 }
 
-at::Tensor VariationalNetwork::decode(const at::Tensor& z, at::Generator* generator) const {
+at::Tensor VariationalNetwork::decode(const at::Tensor& z, const Draws& draws) const {
   if (config_.kind == NeuralBaseline::kMassl) {
-    return decode_by_convolutions(z, generator).squeeze(1);
+    return decode_by_convolutions(z, draws).squeeze(1);
   }
   return decoder_[1](at::relu(decoder_[0](z))).squeeze(1);
 }
 
-at::Tensor VariationalNetwork::forward(const Batch& batch, at::Generator* generator) const {
-  const Gaussian latent = encode(batch, generator);
-  if (generator == nullptr && config_.variant == Variant::kPaper) {
-    return decode(latent.mean, generator);
+at::Tensor VariationalNetwork::forward(const Batch& batch, const Draws& draws) const {
+  const Gaussian latent = encode(batch, draws);
+  if (!draws && config_.variant == Variant::kPaper) {
+    return decode(latent.mean, draws);
   }
   // A prediction has a generator of its own, so that it is the same each time it is asked for.
   at::Generator own = at::detail::createCPUGenerator(config_.seed);
-  return decode(draw(latent, generator == nullptr ? own : *generator), generator);
+  return decode(draw(latent, draws ? draws : Draws(own)), draws);
 }
 
 Network::Objective VariationalNetwork::objective(const Batch& batch, const at::Tensor& wanted,
-                                                 at::Generator& generator) const {
-  const Gaussian latent = encode(batch, &generator);
-  return objective_of(decode(draw(latent, generator), &generator), latent, wanted);
+                                                 const Draws& draws) const {
+  const Gaussian latent = encode(batch, draws);
+  return objective_of(decode(draw(latent, draws), draws), latent, wanted);
 }
 
 Network::Objective VariationalNetwork::objective_of(const at::Tensor& output,

@@ -40,13 +40,17 @@ struct Expert {
 class VariationalNetwork final : public Network {
  public:
   VariationalNetwork(const NeuralBaselineConfig& config, at::ScalarType dtype);
-  [[nodiscard]] at::Tensor forward(const Batch& batch, at::Generator* generator) const override;
+  [[nodiscard]] at::Tensor forward(const Batch& batch, const Draws& draws) const override;
+  /// The authors' layer lets each frame see those of the other rows.
+  [[nodiscard]] bool rows_are_independent() const override {
+    return config_.variant == Variant::kPaper || !visual_;
+  }
   [[nodiscard]] Objective objective(const Batch& batch, const at::Tensor& wanted,
-                                    at::Generator& generator) const override;
+                                    const Draws& draws) const override;
 
-  [[nodiscard]] Gaussian encode(const Batch& batch, at::Generator* generator) const;
+  [[nodiscard]] Gaussian encode(const Batch& batch, const Draws& draws) const;
   /// z [B × width] to standardised labels [B].
-  [[nodiscard]] at::Tensor decode(const at::Tensor& z, at::Generator* generator) const;
+  [[nodiscard]] at::Tensor decode(const at::Tensor& z, const Draws& draws) const;
   /// (1 − w)·mean((output − wanted)²) + w·divergence.
   [[nodiscard]] Objective objective_of(const at::Tensor& output, const Gaussian& latent,
                                        const at::Tensor& wanted) const;
@@ -64,10 +68,9 @@ class VariationalNetwork final : public Network {
   [[nodiscard]] Encoder make_encoder(const std::string& name, int dim);
   void make_decoder();
   [[nodiscard]] Expert expert(const Encoder& encoder, const Batch& batch, Modality modality,
-                              at::Generator* generator) const;
-  [[nodiscard]] at::Tensor visual_vector(Padded tokens, at::Generator* generator) const;
-  [[nodiscard]] at::Tensor decode_by_convolutions(const at::Tensor& z,
-                                                  at::Generator* generator) const;
+                              const Draws& draws) const;
+  [[nodiscard]] at::Tensor visual_vector(Padded tokens, const Draws& draws) const;
+  [[nodiscard]] at::Tensor decode_by_convolutions(const at::Tensor& z, const Draws& draws) const;
 
   NeuralBaselineConfig config_;
   std::optional<TransformerLayer> frames_;

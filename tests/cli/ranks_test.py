@@ -1,0 +1,193 @@
+"""Several ranks under a real mpirun: a training is that of one process, goes on with another number of
+ranks, and what ends it (Ctrl-C, a rank that is killed, a mistake) is said in one line. Exit status 77:
+skipped, where mpirun or libmmra_mpi.so is not there.
+"""
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM = os.environ["MMRA_PROGRAM"]
+WORDS = "boat cake tiger moon river stone lamp tree song game wall road fish bird".split()
+ENVIRONMENT = {
+    **os.environ,
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_btl_vader_single_copy_mechanism": "none",  # containers forbid it, and Open MPI says so
+    "OMPI_MCA_hwloc_base_binding_policy": "none",
+    "OMPI_MCA_mpi_yield_when_idle": "1",  # tests run side by side
+    "OMPI_MCA_plm": "isolated",
+    "OMPI_MCA_btl": "self,vader",
+}
+ROWS = 600
+
+
+def mpirun(size, *arguments):
+    return ["mpirun", "-q", "--oversubscribe", "-n", str(size), PROGRAM, *map(str, arguments)]
+
+
+def start(command):
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            stdin=subprocess.DEVNULL, env=ENVIRONMENT)
+
+
+class Ended:
+    def __init__(self, process):
+        self.out, self.err = process.communicate(timeout=240)
+        self.status = process.returncode
+
+    def lines(self, *beginnings):
+        return [line for line in self.err.splitlines() if line.startswith(beginnings)]
+
+
+def ranks_of(launcher):
+    """The processes of the program below a mpirun, in the order of their ranks."""
+    with open(f"/proc/{launcher.pid}/task/{launcher.pid}/children", encoding="ascii") as children:
+        pids = [int(pid) for pid in children.read().split()]
+    ranks = {}
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as environment:
+                for entry in environment.read().split(b"\0"):
+                    if entry.startswith(b"OMPI_COMM_WORLD_RANK="):
+                        ranks[int(entry.split(b"=")[1])] = pid
+        except FileNotFoundError:  # it has ended meanwhile
+            pass
+    return [ranks[rank] for rank in sorted(ranks)]
+
+
+def wait_for(condition, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise AssertionError("what was waited for did not happen")
+        time.sleep(0.01)
+
+
+class Ranks(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="mmra-ranks-test-")
+        cls.addClassCleanup(cls.folder.cleanup)
+        draw = random.Random(5)
+        cls.manifest = cls.path("titles.csv")
+        with open(cls.manifest, "w", encoding="utf-8") as out:
+            out.write("id,title,popularity,split\n")
+            for i in range(ROWS):
+                words = draw.sample(range(len(WORDS)), 4)
+                out.write(f"v{i},{' '.join(WORDS[w] for w in words)},"
+                          f"{2 ** min(words) + draw.randrange(9)},"
+                          f"{'valid' if i % 5 == 3 else 'train'}\n")
+        cls.bank = cls.path("bank")
+        ingested = subprocess.run([PROGRAM, "ingest", cls.manifest, "--bank", cls.bank, "--quiet"],
+                                  capture_output=True, text=True)
+        assert ingested.returncode == 0, ingested.stderr
+
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.folder.name, name)
+
+    def done(self, command):
+        ended = Ended(start(command))
+        self.assertEqual(ended.status, 0, ended.err)
+        return ended
+
+    def train(self, model, epochs, *more):
+        return ["train", "--bank", self.bank, "--out", self.path(model), "--epochs", epochs, "--patience",
+                epochs, "--threads", 1, "--json", *more]
+
+    def history(self, model):
+        with open(self.path(os.path.join(model, "history.csv")), encoding="utf-8") as file:
+            return [{name: float(value) for name, value in row.items() if name not in ("seconds", "best")}
+                    for row in csv.DictReader(file)]
+
+    def expect_same_history(self, model, expected, tolerance):
+        actual = self.history(model)
+        self.assertEqual(len(actual), len(expected))
+        for row, wanted in zip(actual, expected):
+            for name, value in wanted.items():
+                self.assertLessEqual(abs(row[name] - value), tolerance * max(1.0, abs(value)), (name, row, wanted))
+
+    def epochs_kept(self, model):
+        try:
+            with open(self.path(os.path.join(model, "checkpoint", "checkpoint.json")), encoding="utf-8") as file:
+                return len(json.load(file)["epochs"])
+        except FileNotFoundError:
+            return 0
+
+    def test_a_training_is_that_of_one_process(self):
+        self.done([PROGRAM, *map(str, self.train("alone", 2))])
+        expected = self.history("alone")
+        for size in (2, 3):
+            model = f"of-{size}"
+            summary = json.loads(self.done(mpirun(size, *self.train(model, 2))).out)
+            self.assertEqual(summary["epochs"], 2)
+            self.expect_same_history(model, expected, 1e-4)
+
+    def stopped(self, model, epochs, stop, size=2):
+        """A training that `stop(launcher)` ends when it has kept an epoch."""
+        launcher = start(mpirun(size, *self.train(model, epochs, "--quiet")))
+        wait_for(lambda: self.epochs_kept(model) >= 1 or launcher.poll() is not None)
+        stop(launcher)
+        ended = Ended(launcher)
+        self.assertNotEqual(ended.status, 0, "it was over before it was stopped")
+        self.assertLess(self.epochs_kept(model), epochs)
+        return ended
+
+    def expect_resumes(self, model, epochs, size):
+        self.done(mpirun(size, *self.train(model, epochs, "--resume")))
+        reference = f"{model}-alone"
+        self.done([PROGRAM, *map(str, self.train(reference, epochs))])
+        # Sums are rounded in another order, and each epoch builds on the one before.
+        self.expect_same_history(model, self.history(reference), 1e-3)
+
+    def test_a_killed_rank_ends_the_run_with_one_line_and_a_checkpoint(self):
+        for victim in (1, 0):
+            model = f"killed-{victim}"
+            ended = self.stopped(model, 12, lambda launcher: os.kill(ranks_of(launcher)[victim], signal.SIGKILL))
+            said = ended.lines("error:", "stopping")
+            self.assertEqual(len(said), 1, ended.err)
+            self.assertIn("--resume", said[0])
+            self.expect_resumes(model, 12, 3 if victim == 1 else 1)
+
+    def test_ctrl_c_leaves_a_checkpoint_that_another_number_of_ranks_resumes(self):
+        ended = self.stopped("stopped", 12, lambda launcher: launcher.send_signal(signal.SIGINT))
+        self.assertEqual(len(ended.lines("stopping")), 1, ended.err)
+        self.assertEqual(ended.lines("error:"), [])
+        self.expect_resumes("stopped", 12, 3)
+
+    def test_what_all_ranks_fail_with_is_said_once(self):
+        for arguments, wanted in ((["train", "--bank", self.path("no"), "--out", self.path("m")], "no"),
+                                  (["train", "--bank", self.bank, "--out", self.path("m"), "--model", "ridge"],
+                                   "without mpirun"),
+                                  (["train", "--wrong"], "--help explains"),
+                                  (["bank", "info", "--bank", self.bank], "without mpirun")):
+            ended = Ended(start(mpirun(3, *arguments)))
+            self.assertIn(ended.status, (1, 2), ended.err)
+            said = ended.lines("error:")
+            self.assertEqual(len(said), 1, ended.err)
+            self.assertIn(wanted, said[0])
+
+    def test_without_the_library_it_says_what_is_missing(self):
+        command = mpirun(2, *self.train("none", 1))
+        ended = Ended(start(["env", "MMRA_MPI_LIBRARY=/nowhere/libmmra_mpi.so", *command]))
+        self.assertEqual(ended.status, 1, ended.err)
+        said = ended.lines("error:")
+        self.assertEqual(len(said), 1, ended.err)
+        self.assertIn("libopenmpi-dev", said[0])
+
+
+if __name__ == "__main__":
+    library = os.path.join(os.path.dirname(os.path.dirname(PROGRAM)), "lib", "libmmra_mpi.so")
+    if shutil.which("mpirun") is None or not os.path.exists(library):
+        print("skipped: there is no mpirun, or the program was built without MPI (bash scripts/setup.sh --extras)")
+        sys.exit(77)
+    unittest.main(verbosity=2)
