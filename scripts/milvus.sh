@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # A Milvus server on 127.0.0.1 for the tests and benchmarks of banks on one:
 #   scripts/milvus.sh start [--optional]   fetches it (58 MB, the Python package `milvus`), starts it, waits until it answers
+#   scripts/milvus.sh fetch                fetches it only
 #   scripts/milvus.sh stop                 stops it, and leaves its data
 #   scripts/milvus.sh answers              whether one does
 #   scripts/milvus.sh run COMMAND ...      starts it, runs the command with MMRA_TEST_MILVUS set, stops it
-# Everything lies below build/milvus. --optional: where it cannot be had, says so and ends well.
+# Everything lies below build/milvus, or MILVUS_HOME. --optional: where it cannot be had, says so and ends well.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 version=2.3.5
 port=${MILVUS_PORT:-19530}
 management=${MILVUS_MANAGEMENT_PORT:-9091}
-home=build/milvus
+home=${MILVUS_HOME:-build/milvus}
 wheel=milvus-$version-py3-none-manylinux2014_x86_64.whl
 sha256=69515a0630ce29fd10e101fa442afea8ca1387b93a456cd9bd41fdf3deb93d04
 
@@ -76,10 +77,11 @@ case "$command" in
   start) [ "${1:-}" = --optional ] && optional=yes; start ;;
   stop) stop ;;
   answers) answers ;;
+  fetch) fetch || give_up "milvus $version cannot be fetched" ;;
   run)
     start
     trap stop EXIT
     MMRA_TEST_MILVUS="127.0.0.1:$port?management=$management" "$@"
     ;;
-  *) echo "error: scripts/milvus.sh start [--optional] | stop | answers | run COMMAND ..." >&2; exit 2 ;;
+  *) echo "error: scripts/milvus.sh start [--optional] | fetch | stop | answers | run COMMAND ..." >&2; exit 2 ;;
 esac

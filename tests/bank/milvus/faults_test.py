@@ -1,0 +1,278 @@
+"""What a bank on a Milvus server must survive, by the program against a real server: the server killed while it is
+written, changed and searched; connections cut half-way; a full disk under it. Nothing that was acknowledged is lost,
+nothing is there twice, the program ends with one line that says what happened, and run again it finishes.
+
+    faults_test.py [--times 20] [--seed 1] [--fault KIND ...]
+
+By scripts/milvus_faults.sh. MMRA_PROGRAM is build/release/bin/mmra. The server is started here, with data of
+its own; a disk that is full wants root (a tmpfs is mounted) and is left out, saying so, without.
+"""
+
+import argparse
+import csv
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PROGRAM = os.environ["MMRA_PROGRAM"]
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
+PORT, MANAGEMENT = 19530, 9091
+NUM_ROWS = 400
+KINDS = ("killed_in_ingest", "killed_in_update", "killed_in_search", "cut_in_ingest", "full_disk")
+
+
+class Server:
+    """scripts/milvus.sh, its data in `home`."""
+
+    def __init__(self, home):
+        self.environment = dict(os.environ, MILVUS_HOME=home)
+        self.home = home
+
+    def script(self, *arguments):
+        return subprocess.run(["bash", "scripts/milvus.sh", *arguments], cwd=ROOT, env=self.environment,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+
+    def start(self):
+        started = self.script("start")
+        if started.returncode != 0:
+            raise RuntimeError("the server does not start: " + started.stderr.strip())
+
+    def stop(self):
+        self.script("stop")
+
+    def kill(self):
+        """As a power cut would, but for what the kernel has yet to write."""
+        with open(os.path.join(self.home, "pid"), encoding="ascii") as file:
+            session = int(file.read())
+        subprocess.run(["pkill", "-KILL", "-s", str(session)], check=False)
+        os.remove(os.path.join(self.home, "pid"))
+
+
+class CuttingProxy:
+    """Passes connections on, and cuts each of the first `num_cuts` after some bytes of the answers or questions."""
+
+    def __init__(self, target, num_cuts, seed):
+        self.target = target
+        self.random = random.Random(seed)
+        self.num_cuts = num_cuts
+        self.num_cut = 0
+        self.lock = threading.Lock()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                budget = self.random.randrange(1, 60_000) if self.num_cut < self.num_cuts else None
+                self.num_cut += budget is not None
+            server = socket.create_connection(("127.0.0.1", self.target))
+            left = [budget]
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(target=self.pump, args=(source, sink, left), daemon=True).start()
+
+    @staticmethod
+    def pump(source, sink, left):
+        try:
+            while data := source.recv(16384):
+                if left[0] is not None:
+                    data = data[:max(left[0], 0)]
+                    left[0] -= len(data)
+                sink.sendall(data)
+                if left[0] is not None and left[0] <= 0:
+                    break
+        except OSError:
+            pass
+        for each in (source, sink):
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.close()
+
+
+class Run:
+    """One bank on the server, and what it must hold."""
+
+    def __init__(self, server, folder, number, seed):
+        self.server = server
+        self.random = random.Random(seed)
+        self.collection = f"faults{number}"
+        self.manifest = os.path.join(folder, f"{number}.csv")
+        self.popularity = {}
+        words = ["cat", "dog", "boat", "cake", "dance", "river", "train", "snow", "song", "garden"]
+        with open(self.manifest, "w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(["id", "title", "popularity"])
+            for i in range(NUM_ROWS):
+                self.popularity[f"v{i}"] = self.random.randrange(1000)
+                title = " ".join(self.random.choices(words, k=5)) + f" {i}"
+                rows.writerow([f"v{i}", title, self.popularity[f"v{i}"]])
+
+    def bank(self, port=PORT, management=MANAGEMENT):
+        return f"milvus://127.0.0.1:{port}/{self.collection}?management={management}"
+
+    @staticmethod
+    def program(*arguments):
+        return subprocess.Popen([PROGRAM, *arguments, "--quiet"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    @staticmethod
+    def finish(process, may_fail=False):
+        out, error = process.communicate(timeout=300)
+        said = error.strip().splitlines()
+        if process.returncode == 0:
+            return True, out
+        assert may_fail, f"failed: {error}"
+        assert process.returncode == 1, f"exit status {process.returncode}: {error}"
+        assert len([line for line in said if line.startswith("error: ")]) == 1 and len(said) <= 2, f"not one line: {error}"
+        return False, said[-1]
+
+    def run(self, *arguments):
+        return self.finish(self.program(*arguments))[1]
+
+    def ingest(self, **ports):
+        return self.program("ingest", self.manifest, "--bank", self.bank(**ports), "--batch", "20")
+
+    def check(self):
+        """Every record there, once, with its popularity; every byte verified."""
+        out = os.path.splitext(self.manifest)[0] + ".copy"
+        self.run("bank", "verify", "--bank", self.bank())
+        self.run("bank", "export", "--bank", self.bank(), "--out", out)
+        with open(os.path.join(out, "records.csv"), newline="", encoding="utf-8") as file:
+            found = [(row["id"], float(row["popularity"])) for row in csv.DictReader(file)]
+        assert sorted(found) == sorted((k, float(v)) for k, v in self.popularity.items()), "records lost, doubled or changed"
+
+    def kill_soon(self, longest):
+        time.sleep(self.random.uniform(0.0, longest))
+        self.server.kill()
+
+    def drop(self):
+        pass  # collections are small; the server's data goes at the end
+
+
+def killed_in(run, make_process, longest):
+    process = make_process()
+    run.kill_soon(longest)
+    done, said = run.finish(process, may_fail=True)
+    run.server.start()
+    if not done:
+        run.finish(make_process())
+    run.check()
+    return "done before" if done else said
+
+
+def killed_in_ingest(run):
+    return killed_in(run, run.ingest, 4.0)
+
+
+def killed_in_update(run):
+    run.finish(run.ingest())
+    counts = run.manifest + ".counts"
+    with open(counts, "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "popularity", "observed_at"])
+        for name in run.popularity:
+            run.popularity[name] += 1 + run.random.randrange(1000)
+            rows.writerow([name, run.popularity[name], "2026-01-02T00:00:00Z"])
+    return killed_in(run, lambda: run.program("bank", "update", counts, "--bank", run.bank()), 2.0)
+
+
+def killed_in_search(run):
+    run.finish(run.ingest())
+    queries = [f"v{run.random.randrange(NUM_ROWS)}" for _ in range(5)]
+    search = lambda name: run.program("search", "--id", name, "--bank", run.bank(), "--json")
+    before = [run.finish(search(name))[1] for name in queries]
+    killer = threading.Thread(target=run.kill_soon, args=(0.5,))
+    killer.start()
+    said = "done before"
+    for name, expected in zip(queries, before):
+        done, answer = run.finish(search(name), may_fail=True)
+        if done:
+            assert answer == expected, "another answer"
+        else:
+            said = answer
+    killer.join()
+    run.server.start()
+    assert [run.finish(search(name))[1] for name in queries] == before, "other answers after the restart"
+    run.check()
+    return said
+
+
+def cut_in_ingest(run):
+    proxies = [CuttingProxy(PORT, 3, run.random.random()), CuttingProxy(MANAGEMENT, 3, run.random.random())]
+    ports = {"port": proxies[0].port, "management": proxies[1].port}
+    done, said = run.finish(run.ingest(**ports), may_fail=True)
+    if not done:
+        run.finish(run.ingest(**ports))
+    for proxy in proxies:
+        proxy.close()
+    run.check()
+    return f"{sum(proxy.num_cut for proxy in proxies)} cuts; " + ("done at once" if done else said)
+
+
+def full_disk(run):
+    filler = os.path.join(run.server.home, "data", "filler")
+    space = os.statvfs(run.server.home)
+    free = space.f_bavail * space.f_frsize
+    with open(filler, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(4096, free - run.random.randrange(200_000, 4_000_000)))
+    done, said = run.finish(run.ingest(), may_fail=True)
+    os.remove(filler)
+    # A server that met a full disk may be gone.
+    run.server.kill()
+    run.server.start()
+    if not done:
+        run.finish(run.ingest())
+    run.check()
+    return "done before" if done else said
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fault", nargs="+", choices=KINDS, default=KINDS)
+    options = parser.parse_args()
+    number = 0
+    for kind in options.fault:
+        with tempfile.TemporaryDirectory() as folder:
+            home = os.path.join(folder, "server")
+            os.mkdir(home)
+            is_small = kind == "full_disk"
+            if is_small and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700m", "tmpfs", home], check=False,
+                                           stderr=subprocess.DEVNULL).returncode != 0:
+                print("full_disk: left out, a small disk cannot be mounted here")
+                continue
+            os.symlink(os.path.join(ROOT, "build/milvus/package"), os.path.join(home, "package"))
+            server = Server(home)
+            server.start()
+            said = {}
+            try:
+                for _ in range(options.times):
+                    number += 1
+                    run = Run(server, folder, number, options.seed * 1000 + number)
+                    outcome = globals()[kind](run)
+                    said[outcome] = said.get(outcome, 0) + 1
+            finally:
+                server.stop()
+                if is_small:
+                    subprocess.run(["umount", "-l", home], check=False)
+        print(f"{kind}: {options.times} times, nothing lost, nothing doubled; what was said:", flush=True)
+        for line, count in sorted(said.items(), key=lambda each: -each[1]):
+            print(f"  {count} x {line}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
