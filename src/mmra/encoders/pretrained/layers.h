@@ -31,6 +31,8 @@ class Linear {
 
   [[nodiscard]] std::int64_t out() const { return weight_.out(); }
   [[nodiscard]] std::int64_t in() const { return weight_.in(); }
+  /// Inputs and outputs may be bfloat16.
+  [[nodiscard]] bool is_native_bfloat16() const { return weight_.is_native_bfloat16(); }
 
   /// x [n × in] as this layer's product takes it: as it is, or rounded to bfloat16 in
   /// `workspace.rounded`. Made once, it serves every layer of the same width and precision, until
@@ -43,8 +45,12 @@ class Linear {
                Activation activation = Activation::kNone) const;
   void forward(const ProductOperand& x, Rows y, Workspace& workspace,
                Activation activation = Activation::kNone) const;
+  /// `y` dense; only where is_native_bfloat16().
+  void forward(const ProductOperand& x, BFloat16Rows y, Workspace& workspace) const;
   /// y ← y + x Wᵀ + b.
   void add_to(ConstRows x, Rows y, Workspace& workspace) const;
+  /// The same for a dense `x`; only where is_native_bfloat16().
+  void add_to(BFloat16Rows x, Rows y, Workspace& workspace) const;
 
  private:
   friend class FeedForward;
