@@ -165,6 +165,14 @@ MMRA_BFLOAT16 void pack_queries(ConstBFloat16Rows queries, const Sizes& s, float
   }
 }
 
+/// Another thread wrote the queries: without it a tile waits for its first read.
+void prefetch(ConstBFloat16Rows rows) {
+  constexpr std::int64_t kStep = kAlignment / sizeof(std::uint16_t);
+  for (std::int64_t i = 0; i < rows.rows; ++i) {
+    for (std::int64_t j = 0; j < rows.cols; j += kStep) __builtin_prefetch(rows.row(i) + j);
+  }
+}
+
 /// product [tile × kVectors vectors] = left [tile × pairs] · one panel of the right side.
 template <int kVectors>
 MMRA_BFLOAT16 void multiply_panel(const float* left, std::int64_t pairs, const float* right,
@@ -270,11 +278,15 @@ MMRA_BFLOAT16 void attend_head(const BFloat16Head& head, float scale, float* mem
   const Sizes sizes(head.keys.rows, head_dim);
   const Scratch scratch(sizes, memory);
   const float log2_scale = scale * 1.44269504F;
+  const std::int64_t num_queries = head.queries.rows;
+  prefetch(head.queries.slice(0, std::min(kTileRows, num_queries)));
   pack_keys(head.keys, sizes, scratch.keys);
   pack_values(head.values, sizes, scratch.values);
-  for (std::int64_t first = 0; first < head.queries.rows; first += kTileRows) {
-    const std::int64_t count = std::min(kTileRows, head.queries.rows - first);
+  for (std::int64_t first = 0; first < num_queries; first += kTileRows) {
+    const std::int64_t count = std::min(kTileRows, num_queries - first);
+    const std::int64_t next = first + count;
     pack_queries(head.queries.slice(first, count), sizes, scratch.queries);
+    prefetch(head.queries.slice(next, std::min(kTileRows, num_queries - next)));
     multiply(scratch.queries, sizes.dim_pairs, scratch.keys, sizes.key_vectors, scratch.scores);
     std::array<float, kTileRows> factors{};
     for (std::int64_t i = 0; i < count; ++i) {
