@@ -11,10 +11,10 @@
 #include "mmra/encoders/pretrained/workspace.h"
 
 // Layers of pretrained transformers, forward only. Activations are row-major float32
-// [tokens × width]. Layers are immutable and cheap to copy; forward() is thread-safe as long as
-// each thread brings a workspace of its own, and runs on OpenMP's threads of the calling thread
-// (omp_set_num_threads). Constructors take a resolved precision and throw what Weights::tensor
-// throws.
+// [tokens × width], or bfloat16 between layers that both take it. Layers are immutable and cheap to
+// copy; forward() is thread-safe as long as each thread brings a workspace of its own, and runs on
+// OpenMP's threads of the calling thread (omp_set_num_threads). Constructors take a resolved
+// precision and throw what Weights::tensor throws.
 
 namespace mmra::encoders {
 
