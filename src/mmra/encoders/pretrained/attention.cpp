@@ -8,6 +8,7 @@
 #include <string>
 
 #include "mmra/core/error.h"
+#include "mmra/encoders/pretrained/bfloat16_attention.h"
 #include "mmra/encoders/pretrained/parallel_rows.h"
 #include "mmra/encoders/pretrained/row_kernels.h"
 
@@ -17,23 +18,31 @@ namespace {
 // Queries of one head at a time: their scores (96 × 577 floats of BLIP's 577 tokens, 216 KiB) stay
 // in a core's own cache until they have been used.
 constexpr std::int64_t kQueryBlock = 96;
+// In bfloat16 a tile of queries is done from scores to output, and keys and values are packed once
+// for a block: a large one, still several for a long sequence's threads.
+constexpr std::int64_t kBFloat16QueryBlock = 384;
 // Below this many queries (a decoder's step) a matrix product costs more to begin than to do.
 constexpr std::int64_t kFewQueries = 4;
 
 /// A block of queries of one head of one sequence.
-struct Task {
-  const AttentionSequence* sequence = nullptr;
+template <typename T>
+struct BasicTask {
+  const BasicAttentionSequence<T>* sequence = nullptr;
   std::int64_t head = 0;
   std::int64_t first_query = 0;
   std::int64_t num_queries = 0;
 };
+using Task = BasicTask<float>;
+using BFloat16Task = BasicTask<std::uint16_t>;
 
-std::vector<Task> tasks_of(std::span<const AttentionSequence> sequences, int num_heads) {
-  std::vector<Task> tasks;
-  for (const AttentionSequence& sequence : sequences) {
+template <typename T>
+std::vector<BasicTask<T>> tasks_of(std::span<const BasicAttentionSequence<T>> sequences,
+                                   int num_heads, std::int64_t block) {
+  std::vector<BasicTask<T>> tasks;
+  for (const BasicAttentionSequence<T>& sequence : sequences) {
     for (std::int64_t head = 0; head < num_heads; ++head) {
-      for (std::int64_t q = 0; q < sequence.queries.rows; q += kQueryBlock) {
-        tasks.push_back({&sequence, head, q, std::min(kQueryBlock, sequence.queries.rows - q)});
+      for (std::int64_t q = 0; q < sequence.queries.rows; q += block) {
+        tasks.push_back({&sequence, head, q, std::min(block, sequence.queries.rows - q)});
       }
     }
   }
@@ -41,21 +50,25 @@ std::vector<Task> tasks_of(std::span<const AttentionSequence> sequences, int num
 }
 
 /// How many keys query `index` of the sequence sees.
-std::int64_t num_visible(const AttentionSequence& sequence, std::int64_t index) {
+template <typename T>
+std::int64_t num_visible(const BasicAttentionSequence<T>& sequence, std::int64_t index) {
   if (!sequence.is_causal) return sequence.keys.rows;
   return sequence.keys.rows - sequence.queries.rows + index + 1;
 }
 
 /// A task's rows, cut to its head's columns.
-struct Head {
-  ConstRows queries;
-  ConstRows keys;
-  ConstRows values;
-  Rows output;
+template <typename T>
+struct BasicHead {
+  BasicRows<const T> queries;
+  BasicRows<const T> keys;
+  BasicRows<const T> values;
+  BasicRows<T> output;
 };
+using Head = BasicHead<float>;
 
-Head head_of(const Task& task, std::int64_t head_dim) {
-  const AttentionSequence& s = *task.sequence;
+template <typename T>
+BasicHead<T> head_of(const BasicTask<T>& task, std::int64_t head_dim) {
+  const BasicAttentionSequence<T>& s = *task.sequence;
   const std::int64_t column = task.head * head_dim;
   return {s.queries.slice(task.first_query, task.num_queries).columns(column, head_dim),
           s.keys.columns(column, head_dim), s.values.columns(column, head_dim),
@@ -102,40 +115,66 @@ bool attend_many(const Task& task, const Head& head, float scale, float* scores)
                     head.output.stride) == dnnl_success;
 }
 
-/// Scratch for one task on each thread, made before the threads start: they must not throw.
-void reserve_scores(std::span<const AttentionSequence> sequences, Workspace& workspace) {
+/// Calls body(task, rows, scratch) for each head and block of queries, on all threads. Each
+/// thread's scratch, of scratch_of(sequence) floats, is made before they start: they must not
+/// throw.
+template <typename T, typename ScratchOf, typename Body>
+void for_each_task(std::span<const BasicAttentionSequence<T>> sequences, int num_heads,
+                   std::int64_t block, Workspace& workspace, const ScratchOf& scratch_of,
+                   const Body& body) {
+  if (sequences.empty()) return;
+  const std::int64_t head_dim = sequences.front().queries.cols / num_heads;
   std::size_t size = 0;
-  for (const AttentionSequence& s : sequences) {
-    size = std::max(size,
-                    static_cast<std::size_t>(std::min(kQueryBlock, s.queries.rows) * s.keys.rows));
-  }
+  for (const BasicAttentionSequence<T>& s : sequences)
+    size = std::max(size, scratch_of(s, head_dim));
   const auto threads = static_cast<std::size_t>(parallel_threads());
-  if (workspace.scores.size() < threads) workspace.scores.resize(threads);
-  for (auto& scores : workspace.scores) {
-    if (scores.size() < size) scores.resize(size);
+  if (workspace.attention.size() < threads) workspace.attention.resize(threads);
+  for (auto& scratch : workspace.attention) {
+    if (scratch.size() < size) scratch.resize(size);
   }
+  const std::vector<BasicTask<T>> tasks = tasks_of(sequences, num_heads, block);
+  parallel_rows(static_cast<std::int64_t>(tasks.size()), 1, [&](std::int64_t index, int thread) {
+    const BasicTask<T>& task = tasks[static_cast<std::size_t>(index)];
+    body(task, head_of(task, head_dim),
+         workspace.attention[static_cast<std::size_t>(thread)].data());
+  });
 }
+
+float scale_of(std::int64_t head_dim) { return 1.0F / std::sqrt(static_cast<float>(head_dim)); }
 
 }  // namespace
 
 void attend(std::span<const AttentionSequence> sequences, int num_heads, Workspace& workspace) {
-  if (sequences.empty()) return;
-  const std::int64_t head_dim = sequences.front().queries.cols / num_heads;
-  const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
-  const std::vector<Task> tasks = tasks_of(sequences, num_heads);
-  reserve_scores(sequences, workspace);
   std::atomic<bool> failed = false;
-  parallel_rows(static_cast<std::int64_t>(tasks.size()), 1, [&](std::int64_t index, int thread) {
-    const Task& task = tasks[static_cast<std::size_t>(index)];
-    const Head head = head_of(task, head_dim);
-    float* scores = workspace.scores[static_cast<std::size_t>(thread)].data();
-    if (task.sequence->queries.rows <= kFewQueries) {
-      attend_few(task, head, scale, scores);
-    } else if (!attend_many(task, head, scale, scores)) {
-      failed = true;
-    }
-  });
+  for_each_task(
+      sequences, num_heads, kQueryBlock, workspace,
+      [](const AttentionSequence& s, std::int64_t) {
+        return static_cast<std::size_t>(std::min(kQueryBlock, s.queries.rows) * s.keys.rows);
+      },
+      [&](const Task& task, const Head& head, float* scores) {
+        const float scale = scale_of(head.keys.cols);
+        if (task.sequence->queries.rows <= kFewQueries) {
+          attend_few(task, head, scale, scores);
+        } else if (!attend_many(task, head, scale, scores)) {
+          failed = true;
+        }
+      });
   if (failed) throw Error(ErrorKind::kInternal, "oneDNN's matrix product failed in attention");
+}
+
+void attend(std::span<const BFloat16AttentionSequence> sequences, int num_heads,
+            Workspace& workspace) {
+  for_each_task(
+      sequences, num_heads, kBFloat16QueryBlock, workspace,
+      [](const BFloat16AttentionSequence& s, std::int64_t head_dim) {
+        return attend_head_scratch(s.keys.rows, head_dim);
+      },
+      [](const BFloat16Task& task, const BasicHead<std::uint16_t>& head, float* scratch) {
+        const BFloat16AttentionSequence& s = *task.sequence;
+        attend_head({head.queries, head.keys, head.values, head.output,
+                     num_visible(s, task.first_query), s.is_causal ? 1 : 0},
+                    scale_of(head.keys.cols), scratch);
+      });
 }
 
 KeyValueCache::KeyValueCache(std::int64_t num_sequences, std::int64_t max_tokens,

@@ -11,18 +11,26 @@ namespace mmra::encoders {
 
 /// One sequence's attention. Sequences of a batch need not be of the same length: each has its own
 /// keys and values, so that nothing is padded and nothing masked.
-struct AttentionSequence {
-  ConstRows queries;       ///< [num_queries × hidden], heads side by side
-  ConstRows keys;          ///< [num_keys × hidden], num_keys ≥ 1
-  ConstRows values;        ///< [num_keys × hidden]
-  Rows output;             ///< [num_queries × hidden]
-  bool is_causal = false;  ///< query i sees keys 0 … num_keys − num_queries + i only
+template <typename T>
+struct BasicAttentionSequence {
+  BasicRows<const T> queries;  ///< [num_queries × hidden], heads side by side
+  BasicRows<const T> keys;     ///< [num_keys × hidden], num_keys ≥ 1
+  BasicRows<const T> values;   ///< [num_keys × hidden]
+  BasicRows<T> output;         ///< [num_queries × hidden]
+  bool is_causal = false;      ///< query i sees keys 0 … num_keys − num_queries + i only
 };
+using AttentionSequence = BasicAttentionSequence<float>;
+using BFloat16AttentionSequence = BasicAttentionSequence<std::uint16_t>;
 
 /// output = softmax(Q Kᵀ / √(hidden / num_heads)) V for every head of every sequence. Several
 /// sequences may read the same keys (cross-attention of beams over one image). Throws
 /// Error{kInternal} where oneDNN's product fails.
 void attend(std::span<const AttentionSequence> sequences, int num_heads, Workspace& workspace);
+
+/// The same with products of bfloat16 whose sums, and softmax, are float32. Only where
+/// has_bfloat16_products().
+void attend(std::span<const BFloat16AttentionSequence> sequences, int num_heads,
+            Workspace& workspace);
 
 /// Keys and values of the tokens so far, of several sequences that grow together by a token a step
 /// (a decoder's self-attention). Used by one thread at a time.

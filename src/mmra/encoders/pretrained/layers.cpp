@@ -21,10 +21,11 @@ std::optional<FloatTensor> bias_of(const Weights& weights, const std::string& na
 }
 
 ProductOperand operand(Rows rows) { return {rows.data, rows.rows, rows.stride, false}; }
+ProductOperand operand(BFloat16Rows rows) { return {rows.data, rows.rows, rows.stride, true}; }
 
-void round_rows(ConstRows x, std::uint16_t* to) {
+void round_rows(ConstRows x, BFloat16Rows to) {
   parallel_rows(x.rows, grain_of_rows(x.cols),
-                [&](std::int64_t i, int) { round_to_bfloat16(x.row(i), to + i * x.cols, x.cols); });
+                [&](std::int64_t i, int) { round_to_bfloat16(x.row(i), to.row(i), x.cols); });
 }
 
 }  // namespace
@@ -44,10 +45,9 @@ ProductOperand Linear::input(ConstRows x, Workspace& workspace) const {
     // oneDNN's memory is never const; a product only reads its sources.
     return {const_cast<float*>(x.data), x.rows, x.stride, false};
   }
-  const auto size = static_cast<std::size_t>(x.rows * x.cols);
-  if (workspace.rounded.size() < size) workspace.rounded.resize(size);
-  round_rows(x, workspace.rounded.data());
-  return {workspace.rounded.data(), x.rows, x.cols, true};
+  const BFloat16Rows rounded = workspace.rounded.resize(x.rows, x.cols);
+  round_rows(x, rounded);
+  return operand(rounded);
 }
 
 void Linear::multiply(const ProductOperand& x, const ProductOperand& y, Workspace& workspace,
@@ -64,8 +64,16 @@ void Linear::forward(const ProductOperand& x, Rows y, Workspace& workspace,
   multiply(x, operand(y), workspace, activation, /*add=*/false);
 }
 
+void Linear::forward(const ProductOperand& x, BFloat16Rows y, Workspace& workspace) const {
+  multiply(x, operand(y), workspace, Activation::kNone, /*add=*/false);
+}
+
 void Linear::add_to(ConstRows x, Rows y, Workspace& workspace) const {
   multiply(input(x, workspace), operand(y), workspace, Activation::kNone, /*add=*/true);
+}
+
+void Linear::add_to(BFloat16Rows x, Rows y, Workspace& workspace) const {
+  multiply(operand(x), operand(y), workspace, Activation::kNone, /*add=*/true);
 }
 
 FeedForward::FeedForward(Linear first, Linear second, Activation activation)
@@ -73,15 +81,13 @@ FeedForward::FeedForward(Linear first, Linear second, Activation activation)
 
 void FeedForward::add_to(ConstRows x, Rows y, Workspace& workspace) const {
   const std::int64_t width = first_.out();
-  const bool is_bfloat16 =
-      first_.weight_.is_native_bfloat16() && second_.weight_.is_native_bfloat16();
+  const bool is_bfloat16 = first_.is_native_bfloat16() && second_.is_native_bfloat16();
   for (std::int64_t first = 0; first < x.rows; first += kFeedForwardRows) {
     const std::int64_t count = std::min(kFeedForwardRows, x.rows - first);
     const ProductOperand input = first_.input(x.slice(first, count), workspace);
-    ProductOperand middle{nullptr, count, width, is_bfloat16};
+    ProductOperand middle;
     if (is_bfloat16) {
-      workspace.rounded_wide.resize(static_cast<std::size_t>(count * width));
-      middle.data = workspace.rounded_wide.data();
+      middle = operand(workspace.rounded_wide.resize(count, width));
       first_.multiply(input, middle, workspace, activation_, /*add=*/false);
     } else {
       const Rows rows = workspace.intermediate.resize(count, width);

@@ -11,10 +11,10 @@
 #include "mmra/encoders/pretrained/workspace.h"
 
 // Layers of pretrained transformers, forward only. Activations are row-major float32
-// [tokens × width]. Layers are immutable and cheap to copy; forward() is thread-safe as long as
-// each thread brings a workspace of its own, and runs on OpenMP's threads of the calling thread
-// (omp_set_num_threads). Constructors take a resolved precision and throw what Weights::tensor
-// throws.
+// [tokens × width], or bfloat16 between layers that both take it. Layers are immutable and cheap to
+// copy; forward() is thread-safe as long as each thread brings a workspace of its own, and runs on
+// OpenMP's threads of the calling thread (omp_set_num_threads). Constructors take a resolved
+// precision and throw what Weights::tensor throws.
 
 namespace mmra::encoders {
 
@@ -31,6 +31,8 @@ class Linear {
 
   [[nodiscard]] std::int64_t out() const { return weight_.out(); }
   [[nodiscard]] std::int64_t in() const { return weight_.in(); }
+  /// Inputs and outputs may be bfloat16.
+  [[nodiscard]] bool is_native_bfloat16() const { return weight_.is_native_bfloat16(); }
 
   /// x [n × in] as this layer's product takes it: as it is, or rounded to bfloat16 in
   /// `workspace.rounded`. Made once, it serves every layer of the same width and precision, until
@@ -43,8 +45,12 @@ class Linear {
                Activation activation = Activation::kNone) const;
   void forward(const ProductOperand& x, Rows y, Workspace& workspace,
                Activation activation = Activation::kNone) const;
+  /// `y` dense; only where is_native_bfloat16().
+  void forward(const ProductOperand& x, BFloat16Rows y, Workspace& workspace) const;
   /// y ← y + x Wᵀ + b.
   void add_to(ConstRows x, Rows y, Workspace& workspace) const;
+  /// The same for a dense `x`; only where is_native_bfloat16().
+  void add_to(BFloat16Rows x, Rows y, Workspace& workspace) const;
 
  private:
   friend class FeedForward;

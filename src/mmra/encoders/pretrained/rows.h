@@ -6,8 +6,8 @@
 
 namespace mmra::encoders {
 
-/// Rows of float32 in somebody else's memory: [rows × cols], row-major, `stride` floats from the
-/// start of one row to that of the next.
+/// Rows of float32 or bfloat16 in somebody else's memory: [rows × cols], row-major, `stride`
+/// elements from the start of one row to that of the next.
 template <typename T>
 struct BasicRows {
   T* data = nullptr;
@@ -32,28 +32,34 @@ struct BasicRows {
 };
 using Rows = BasicRows<float>;
 using ConstRows = BasicRows<const float>;
+/// Of the bits of bfloat16.
+using BFloat16Rows = BasicRows<std::uint16_t>;
+using ConstBFloat16Rows = BasicRows<const std::uint16_t>;
 
 /// A dense matrix [rows × cols] whose memory is kept when it shrinks. Values are unspecified after
 /// resize().
-class Matrix {
+template <typename T>
+class BasicMatrix {
  public:
-  Matrix() = default;
-  Matrix(std::int64_t rows, std::int64_t cols) { resize(rows, cols); }
+  BasicMatrix() = default;
+  BasicMatrix(std::int64_t rows, std::int64_t cols) { resize(rows, cols); }
 
-  Rows resize(std::int64_t rows, std::int64_t cols) {
+  BasicRows<T> resize(std::int64_t rows, std::int64_t cols) {
     rows_ = rows;
     cols_ = cols;
     const auto size = static_cast<std::size_t>(rows * cols);
     if (values_.size() < size) values_.resize(size);
     return view();
   }
-  [[nodiscard]] Rows view() { return {values_.data(), rows_, cols_, cols_}; }
-  [[nodiscard]] ConstRows view() const { return {values_.data(), rows_, cols_, cols_}; }
+  [[nodiscard]] BasicRows<T> view() { return {values_.data(), rows_, cols_, cols_}; }
+  [[nodiscard]] BasicRows<const T> view() const { return {values_.data(), rows_, cols_, cols_}; }
 
  private:
   std::int64_t rows_ = 0;
   std::int64_t cols_ = 0;
-  std::vector<float> values_;
+  std::vector<T> values_;
 };
+using Matrix = BasicMatrix<float>;
+using BFloat16Matrix = BasicMatrix<std::uint16_t>;
 
 }  // namespace mmra::encoders

@@ -1,5 +1,6 @@
 #include "mmra/encoders/pretrained/transformer_blocks.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "mmra/core/error.h"
@@ -15,16 +16,23 @@ QkvProjection::QkvProjection(Linear queries, Linear keys, Linear values) {
 
 QkvProjection::QkvProjection(Linear fused) { parts_.push_back(std::move(fused)); }
 
-QkvProjection::Result QkvProjection::forward(ConstRows x, Workspace& workspace) const {
+bool QkvProjection::is_native_bfloat16() const {
+  return std::all_of(parts_.begin(), parts_.end(),
+                     [](const Linear& part) { return part.is_native_bfloat16(); });
+}
+
+template <typename T>
+QkvProjection::Result<T> QkvProjection::forward(ConstRows x, BasicMatrix<T>& memory,
+                                                Workspace& workspace) const {
   const ProductOperand input = parts_.front().input(x, workspace);
   if (parts_.size() == 1) {
     const std::int64_t hidden = parts_.front().out() / 3;
-    const Rows all = workspace.projected.resize(x.rows, 3 * hidden);
+    const BasicRows<T> all = memory.resize(x.rows, 3 * hidden);
     parts_.front().forward(input, all, workspace);
     return {all.columns(0, hidden), all.columns(hidden, hidden), all.columns(2 * hidden, hidden)};
   }
   // One below the other: oneDNN's bfloat16 products want dense results.
-  const Rows all = workspace.projected.resize(3 * x.rows, parts_.front().out());
+  const BasicRows<T> all = memory.resize(3 * x.rows, parts_.front().out());
   for (std::int64_t i = 0; i < 3; ++i) {
     parts_[static_cast<std::size_t>(i)].forward(input, all.slice(i * x.rows, x.rows), workspace);
   }
@@ -34,11 +42,11 @@ QkvProjection::Result QkvProjection::forward(ConstRows x, Workspace& workspace) 
 SelfAttention::SelfAttention(QkvProjection projection, Linear output, int num_heads)
     : projection_(std::move(projection)), output_(std::move(output)), num_heads_(num_heads) {}
 
-void SelfAttention::add_to(ConstRows x, std::span<const std::int64_t> lengths, Rows y,
-                           Workspace& workspace) const {
-  const QkvProjection::Result projected = projection_.forward(x, workspace);
-  const Rows context = workspace.context.resize(x.rows, projected.queries.cols);
-  std::vector<AttentionSequence> sequences;
+template <typename T>
+void SelfAttention::attend_all(const QkvProjection::Result<T>& projected,
+                               std::span<const std::int64_t> lengths, BasicRows<T> context,
+                               Workspace& workspace) const {
+  std::vector<BasicAttentionSequence<T>> sequences;
   sequences.reserve(lengths.size());
   std::int64_t first = 0;
   for (const std::int64_t length : lengths) {
@@ -48,7 +56,22 @@ void SelfAttention::add_to(ConstRows x, std::span<const std::int64_t> lengths, R
     first += length;
   }
   attend(sequences, num_heads_, workspace);
-  output_.add_to(context, y, workspace);
+}
+
+void SelfAttention::add_to(ConstRows x, std::span<const std::int64_t> lengths, Rows y,
+                           Workspace& workspace) const {
+  if (projection_.is_native_bfloat16() && output_.is_native_bfloat16()) {
+    const auto projected = projection_.forward(x, workspace.projected_bfloat16, workspace);
+    // The projection has read its input, which lay here.
+    const BFloat16Rows context = workspace.rounded.resize(x.rows, output_.in());
+    attend_all(projected, lengths, context, workspace);
+    output_.add_to(context, y, workspace);
+  } else {
+    const auto projected = projection_.forward(x, workspace.projected, workspace);
+    const Rows context = workspace.context.resize(x.rows, output_.in());
+    attend_all(projected, lengths, context, workspace);
+    output_.add_to(context, y, workspace);
+  }
 }
 
 PreNormBlock::PreNormBlock(LayerNorm norm1, SelfAttention attention, LayerNorm norm2,

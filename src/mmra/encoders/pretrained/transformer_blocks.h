@@ -26,13 +26,17 @@ class QkvProjection {
   /// `fused` gives [queries | keys | values] side by side.
   explicit QkvProjection(Linear fused);
 
+  template <typename T>
   struct Result {
-    ConstRows queries;
-    ConstRows keys;
-    ConstRows values;
+    BasicRows<const T> queries;
+    BasicRows<const T> keys;
+    BasicRows<const T> values;
   };
-  /// Each [tokens × hidden], in workspace.projected.
-  [[nodiscard]] Result forward(ConstRows x, Workspace& workspace) const;
+  /// x [tokens × in] → each [tokens × hidden], in `memory`. Of bfloat16 only where
+  /// is_native_bfloat16().
+  template <typename T>
+  [[nodiscard]] Result<T> forward(ConstRows x, BasicMatrix<T>& memory, Workspace& workspace) const;
+  [[nodiscard]] bool is_native_bfloat16() const;
 
  private:
   std::vector<Linear> parts_;  // one or three
@@ -48,6 +52,11 @@ class SelfAttention {
               Workspace& workspace) const;
 
  private:
+  /// Attends from `projected` into `context`.
+  template <typename T>
+  void attend_all(const QkvProjection::Result<T>& projected, std::span<const std::int64_t> lengths,
+                  BasicRows<T> context, Workspace& workspace) const;
+
   QkvProjection projection_;
   Linear output_;
   int num_heads_;

@@ -26,13 +26,14 @@ class Workspace {
   Matrix states;  ///< of a model while it runs [tokens × hidden]
 
   // Scratch of the layers in transformer_blocks.h; nothing in them outlives a layer's call.
-  Matrix normed;                            ///< [tokens × hidden]
-  Matrix projected;                         ///< queries, keys and values
-  Matrix context;                           ///< what attention gives [tokens × hidden]
-  Matrix intermediate;                      ///< [tokens × feed-forward width]
-  std::vector<std::uint16_t> rounded;       ///< an input of a bfloat16 product
-  std::vector<std::uint16_t> rounded_wide;  ///< the feed-forward's middle, bfloat16
-  std::vector<std::vector<float>> scores;   ///< of attention, one a thread
+  Matrix normed;                              ///< [tokens × hidden]
+  Matrix projected;                           ///< queries, keys and values
+  BFloat16Matrix projected_bfloat16;          ///< the same for attention in bfloat16
+  Matrix context;                             ///< what attention gives [tokens × hidden]
+  Matrix intermediate;                        ///< [tokens × feed-forward width]
+  BFloat16Matrix rounded;                     ///< an input of a bfloat16 product
+  BFloat16Matrix rounded_wide;                ///< the feed-forward's middle, bfloat16
+  std::vector<std::vector<float>> attention;  ///< scores and the like, one a thread
 
  private:
   std::unique_ptr<Products> products_;
