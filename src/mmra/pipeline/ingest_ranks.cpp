@@ -22,7 +22,7 @@ using distributed::Communicator;
 
 constexpr auto kPollInterval = std::chrono::microseconds(500);
 constexpr int kQueuedRowsPerJob = 8;
-constexpr int kLeastRowsPerJob = 2;  ///< one at work, one that waits
+constexpr std::int64_t kLeastRowsPerJob = 2;  ///< one at work, one that waits
 constexpr int kBatchesHeld = 2;      ///< one at work, one that gathers
 constexpr std::int64_t kRowsPerMessage = 64;
 constexpr std::size_t kFinishedRowsPerMessage = 64;
@@ -170,7 +170,7 @@ std::int64_t RowDealer::room_of(const Rank& rank) const {
   // Half of an even share of what is left: the next time the shares are smaller, so that all end at
   // nearly the same time, whatever their rows take.
   const std::int64_t num_left = num_rows_ - stages_.num_begun();
-  const std::int64_t part = num_left / (2 * communicator_.size());
+  const std::int64_t part = num_left / (std::int64_t{2} * communicator_.size());
   const std::int64_t least = kLeastRowsPerJob * rank.capacity.num_jobs;
   return std::min<std::int64_t>(rank.capacity.num_rows, std::max(part, least)) - rank.num_held;
 }
