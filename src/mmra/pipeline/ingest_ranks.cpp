@@ -23,7 +23,7 @@ using distributed::Communicator;
 constexpr auto kPollInterval = std::chrono::microseconds(500);
 constexpr int kQueuedRowsPerJob = 8;
 constexpr std::int64_t kLeastRowsPerJob = 2;  ///< one at work, one that waits
-constexpr int kBatchesHeld = 2;      ///< one at work, one that gathers
+constexpr int kBatchesHeld = 2;               ///< one at work, one that gathers
 constexpr std::int64_t kRowsPerMessage = 64;
 constexpr std::size_t kFinishedRowsPerMessage = 64;
 
