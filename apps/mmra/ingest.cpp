@@ -7,8 +7,10 @@
 #include "command.h"
 #include "console.h"
 #include "interrupt.h"
+#include "mmra/core/error.h"
 #include "mmra/hub/model_cache.h"
 #include "mmra/pipeline/ingest_stream.h"
+#include "ranks.h"
 
 namespace mmra::app {
 namespace {
@@ -20,6 +22,7 @@ struct IngestFlags {
   int jobs = 0;
   bool strict = false;
   bool follow = false;
+  bool mpi = false;
 };
 
 /// One JSON object a row, on standard output as soon as the row's fate is certain.
@@ -34,7 +37,12 @@ void acknowledge(std::span<const pipeline::IngestedRow> rows) {
   std::fflush(stdout);
 }
 
-int run_follow(const IngestFlags& flags, const CommonOptions& common) {
+int run_follow(const IngestFlags& flags, const CommonOptions& common,
+               const distributed::Communicator& ranks) {
+  if (ranks.size() > 1) {
+    throw Error(ErrorKind::kUnsupported,
+                "--follow takes rows in one by one, in one process: start it without mpirun");
+  }
   pipeline::StreamOptions options;
   options.bank_directory = flags.options.bank_directory;
   options.precision = flags.options.precision;
@@ -53,16 +61,19 @@ int run_follow(const IngestFlags& flags, const CommonOptions& common) {
   return report.num_failed > 0 && flags.strict ? 1 : 0;
 }
 
-int run_ingest(const IngestFlags& flags, const CommonOptions& common) {
-  ConsoleProgress progress(common.quiet);
+int run_ingest(const IngestFlags& flags, const CommonOptions& common,
+               distributed::Communicator& ranks) {
+  ConsoleProgress progress(common.quiet || !ranks.is_first());
   pipeline::IngestOptions options = flags.options;
   options.stop = stop_on_interrupt();
-  if (options.encoders_given && flags.encoders != "builtin") {
+  options.ranks = &ranks;
+  if (ranks.is_first() && options.encoders_given && flags.encoders != "builtin") {
     options.encoder_set = hub::find_encoder_set(flags.encoders);
   }
   options.num_threads = common.threads();
   options.num_jobs = flags.jobs > 0 ? flags.jobs : common.threads();
   const pipeline::IngestReport report = pipeline::ingest(flags.manifest, options, progress);
+  if (!ranks.is_first()) return 0;
   const auto failures = bank::failures_file(options.bank_directory);
   if (common.json) {
     print_json({{"rows", report.num_rows},
@@ -146,6 +157,7 @@ void add_ingest_command(CLI::App& app, CommonOptions& common) {
     follow->excludes(command->get_option(of_new_banks));
   }
   add_common_flags(*command, common);
+  add_mpi_flag(*command, flags->mpi);
   command->footer(
       "\nCan be stopped and run again: rows that the bank has (same content, same encoders) are "
       "skipped.\nRows that fail are listed in failures.jsonl in the bank; the rest goes on.");
@@ -155,7 +167,13 @@ void add_ingest_command(CLI::App& app, CommonOptions& common) {
     flags->options.unit_given = unit->count() > 0;
     flags->options.horizon_given = horizon->count() > 0;
     common.run = [flags, &common] {
-      return flags->follow ? run_follow(*flags, common) : run_ingest(*flags, common);
+      return run_on_ranks(flags->mpi,
+                          "what was taken in is kept, and the same command, with as many ranks as "
+                          "there are, goes on from there",
+                          [&](distributed::Communicator& ranks) {
+                            return flags->follow ? run_follow(*flags, common, ranks)
+                                                 : run_ingest(*flags, common, ranks);
+                          });
     };
   });
 }

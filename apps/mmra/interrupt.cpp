@@ -26,8 +26,8 @@ struct Notice {
 
 /// Never destroyed: the thread that waits for signals outlives main().
 Notice& notice() {
-  static auto* const instance = new Notice;
-  return *instance;
+  static auto* const kInstance = new Notice;
+  return *kInstance;
 }
 
 void say_notice() {

@@ -52,16 +52,12 @@ FirstRank tell_first_rank(Communicator& ranks) {
   return {text.substr(space + 1), static_cast<pid_t>(std::stol(text.substr(0, space)))};
 }
 
-/// mpirun asks all ranks to stop when its user does, and when one of them has ended.
-void say_what_stops(const Communicator& ranks, const FirstRank& first,
-                    const std::string& how_to_go_on) {
+/// mpirun asks all ranks to stop when its user does, and when one of them has ended. `speaks`:
+/// whether this one says so.
+void say_what_stops(const std::string& how_to_go_on, std::function<bool()> speaks) {
   const std::string line =
       "stopping: it was asked to, or a rank of the run ended; " + how_to_go_on + "\n";
-  const int rank = ranks.rank();
-  set_interrupt_notice([=]() -> std::string {
-    const bool speaks = rank == 0 || (rank == 1 && first.is_gone());
-    return speaks ? line : "";
-  });
+  set_interrupt_notice([=]() -> std::string { return speaks() ? line : ""; });
 }
 
 /// Leaves the word to the ranks before this one, which end it where they have the same to say.
@@ -117,6 +113,7 @@ int run_on_ranks(bool asked, const std::string& how_to_go_on,
   }
   // Before MPI, whose threads are to have this one's signal mask.
   static_cast<void>(stop_on_interrupt());
+  say_what_stops(how_to_go_on, [] { return !is_silent_rank(); });
   std::unique_ptr<Communicator> ranks;
   try {
     ranks = distributed::open_mpi();
@@ -124,7 +121,10 @@ int run_on_ranks(bool asked, const std::string& how_to_go_on,
     if (is_silent_rank()) return kFailed;  // rank 0 says it
     throw;
   }
-  say_what_stops(*ranks, tell_first_rank(*ranks), how_to_go_on);
+  const FirstRank first = tell_first_rank(*ranks);
+  say_what_stops(how_to_go_on, [first, rank = ranks->rank()] {
+    return rank == 0 || (rank == 1 && first.is_gone());
+  });
   return run_body(*ranks, body);
 }
 

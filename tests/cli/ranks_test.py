@@ -1,6 +1,6 @@
-"""Several ranks under a real mpirun: a training is that of one process, goes on with another number of
-ranks, and what ends it (Ctrl-C, a rank that is killed, a mistake) is said in one line. Exit status 77:
-skipped, where mpirun or libmmra_mpi.so is not there.
+"""Several ranks under a real mpirun: a training and an ingest are those of one process, go on with another
+number of ranks, and what ends them (Ctrl-C, a rank that is killed, a mistake) is said in one line. Exit status
+77: skipped, where mpirun or libmmra_mpi.so is not there.
 """
 
 import csv
@@ -27,7 +27,8 @@ ENVIRONMENT = {
     "OMPI_MCA_plm": "isolated",
     "OMPI_MCA_btl": "self,vader",
 }
-ROWS = 600
+ROWS = 1500
+EPOCHS = 6
 
 
 def mpirun(size, *arguments):
@@ -64,6 +65,10 @@ def ranks_of(launcher):
     return [ranks[rank] for rank in sorted(ranks)]
 
 
+def time_of(path):
+    return os.stat(path).st_mtime_ns if os.path.exists(path) else 0
+
+
 def wait_for(condition, seconds=120):
     until = time.monotonic() + seconds
     while not condition():
@@ -77,19 +82,22 @@ class Ranks(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory(prefix="mmra-ranks-test-")
         cls.addClassCleanup(cls.folder.cleanup)
-        draw = random.Random(5)
-        cls.manifest = cls.path("titles.csv")
-        with open(cls.manifest, "w", encoding="utf-8") as out:
-            out.write("id,title,popularity,split\n")
-            for i in range(ROWS):
-                words = draw.sample(range(len(WORDS)), 4)
-                out.write(f"v{i},{' '.join(WORDS[w] for w in words)},"
-                          f"{2 ** min(words) + draw.randrange(9)},"
-                          f"{'valid' if i % 5 == 3 else 'train'}\n")
         cls.bank = cls.path("bank")
-        ingested = subprocess.run([PROGRAM, "ingest", cls.manifest, "--bank", cls.bank, "--quiet"],
-                                  capture_output=True, text=True)
+        ingested = subprocess.run([PROGRAM, "ingest", cls.manifest("titles.csv", ROWS), "--bank", cls.bank,
+                                   "--quiet"], capture_output=True, text=True)
         assert ingested.returncode == 0, ingested.stderr
+
+    @classmethod
+    def manifest(cls, name, rows):
+        """Titles whose words decide their popularity; one row in a hundred names a clip that is not there."""
+        draw = random.Random(5)
+        with open(cls.path(name), "w", encoding="utf-8") as out:
+            out.write("id,title,popularity,split,video\n")
+            for i in range(rows):
+                words = draw.sample(range(len(WORDS)), 4)
+                out.write(f"v{i},{' '.join(WORDS[w] for w in words)},{2 ** min(words) + draw.randrange(9)},"
+                          f"{'valid' if i % 5 == 3 else 'train'},{'none.mp4' if i % 100 == 7 else ''}\n")
+        return cls.path(name)
 
     @classmethod
     def path(cls, name):
@@ -106,7 +114,7 @@ class Ranks(unittest.TestCase):
 
     def history(self, model):
         with open(self.path(os.path.join(model, "history.csv")), encoding="utf-8") as file:
-            return [{name: float(value) for name, value in row.items() if name not in ("seconds", "best")}
+            return [{name: float(row[name]) for name in ("train_loss", "stop_nmse", "stop_mae")}
                     for row in csv.DictReader(file)]
 
     def expect_same_history(self, model, expected, tolerance):
@@ -132,43 +140,99 @@ class Ranks(unittest.TestCase):
             self.assertEqual(summary["epochs"], 2)
             self.expect_same_history(model, expected, 1e-4)
 
-    def stopped(self, model, epochs, stop, size=2):
-        """A training that `stop(launcher)` ends when it has kept an epoch."""
-        launcher = start(mpirun(size, *self.train(model, epochs, "--quiet")))
+    def stopped(self, model, stop):
+        """A training of two ranks that `stop(launcher)` ends when it has kept an epoch."""
+        launcher = start(mpirun(2, *self.train(model, EPOCHS, "--quiet")))
         wait_for(lambda: self.epochs_kept(model) >= 1 or launcher.poll() is not None)
         stop(launcher)
         ended = Ended(launcher)
         self.assertNotEqual(ended.status, 0, "it was over before it was stopped")
-        self.assertLess(self.epochs_kept(model), epochs)
+        self.assertLess(self.epochs_kept(model), EPOCHS)
         return ended
 
-    def expect_resumes(self, model, epochs, size):
-        self.done(mpirun(size, *self.train(model, epochs, "--resume")))
-        reference = f"{model}-alone"
-        self.done([PROGRAM, *map(str, self.train(reference, epochs))])
-        # Sums are rounded in another order, and each epoch builds on the one before.
-        self.expect_same_history(model, self.history(reference), 1e-3)
+    def resumed(self, model, size):
+        self.done(mpirun(size, *self.train(model, EPOCHS, "--resume")))
+        return self.history(model)
 
     def test_a_killed_rank_ends_the_run_with_one_line_and_a_checkpoint(self):
-        for victim in (1, 0):
+        self.done(mpirun(2, *self.train("whole", EPOCHS)))
+        for victim in (0, 1):
             model = f"killed-{victim}"
-            ended = self.stopped(model, 12, lambda launcher: os.kill(ranks_of(launcher)[victim], signal.SIGKILL))
+            ended = self.stopped(model, lambda launcher: os.kill(ranks_of(launcher)[victim], signal.SIGKILL))
             said = ended.lines("error:", "stopping")
             self.assertEqual(len(said), 1, ended.err)
             self.assertIn("--resume", said[0])
-            self.expect_resumes(model, 12, 3 if victim == 1 else 1)
+            self.assertEqual(self.resumed(model, 2), self.history("whole"), "to the last bit")
 
     def test_ctrl_c_leaves_a_checkpoint_that_another_number_of_ranks_resumes(self):
-        ended = self.stopped("stopped", 12, lambda launcher: launcher.send_signal(signal.SIGINT))
-        self.assertEqual(len(ended.lines("stopping")), 1, ended.err)
-        self.assertEqual(ended.lines("error:"), [])
-        self.expect_resumes("stopped", 12, 3)
+        self.done([PROGRAM, *map(str, self.train("one", EPOCHS))])
+        for size in (1, 3):
+            model = f"stopped-{size}"
+            ended = self.stopped(model, lambda launcher: launcher.send_signal(signal.SIGINT))
+            self.assertEqual(len(ended.lines("stopping")), 1, ended.err)
+            self.assertEqual(ended.lines("error:"), [])
+            self.resumed(model, size)
+            # Sums are rounded in another order, and each epoch builds on the one before.
+            self.expect_same_history(model, self.history("one"), 1e-4)
+
+    def exported(self, bank):
+        """All that a bank has, once it has been verified."""
+        self.done([PROGRAM, "bank", "verify", "--bank", bank])
+        self.done([PROGRAM, "bank", "export", "--bank", bank, "--out", bank + "-export"])
+        files = {}
+        for folder, _, names in os.walk(bank + "-export"):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as file:
+                    files[name] = file.read()
+        shutil.rmtree(bank + "-export")
+        return files
+
+    def ingest(self, rows, bank):
+        return ["ingest", self.manifest(f"{rows}.csv", rows), "--bank", self.path(bank), "--threads", 1]
+
+    def test_an_ingest_is_that_of_one_process(self):
+        self.done([PROGRAM, *map(str, self.ingest(2000, "ingested-alone"))])
+        expected = self.exported(self.path("ingested-alone"))
+        for size in (2, 3):
+            bank = f"ingested-by-{size}"
+            report = json.loads(self.done(mpirun(size, *self.ingest(2000, bank), "--json")).out)
+            self.assertEqual((report["added"], report["failed"]), (1980, 20))
+            self.assertEqual(self.exported(self.path(bank)), expected)
+
+    def test_an_ingest_that_is_ended_at_random_goes_on_with_other_ranks(self):
+        rows = 20000
+        self.done([PROGRAM, *map(str, self.ingest(rows, "long-alone"))])
+        expected = self.exported(self.path("long-alone"))
+        data = self.path("long/records/data.mdb")
+        draw = random.Random(time.time_ns())
+        ends = [lambda launcher: os.kill(ranks_of(launcher)[1], signal.SIGKILL),
+                lambda launcher: os.kill(ranks_of(launcher)[0], signal.SIGKILL),
+                lambda launcher: launcher.send_signal(signal.SIGINT)]
+        for turn, end in enumerate(ends):
+            before = time_of(data)
+            launcher = start(mpirun(2 + turn % 2, *self.ingest(rows, "long"), "--quiet"))
+            wait_for(lambda: time_of(data) != before or launcher.poll() is not None)
+            time.sleep(draw.uniform(0.0, 0.7))
+            if launcher.poll() is None:
+                end(launcher)
+            ended = Ended(launcher)
+            self.assertNotEqual(ended.status, 0, "it was over before it was ended")
+            said = ended.lines("error:", "stopping")
+            self.assertEqual(len(said), 1, ended.err)
+            self.assertIn("goes on from there", said[0])
+            self.done([PROGRAM, "bank", "verify", "--bank", self.path("long")])
+        report = json.loads(self.done(mpirun(3, *self.ingest(rows, "long"), "--json")).out)
+        self.assertGreater(report["unchanged"], 0)
+        self.assertEqual(report["unchanged"] + report["added"], rows * 99 // 100)
+        self.assertEqual(self.exported(self.path("long")), expected)
 
     def test_what_all_ranks_fail_with_is_said_once(self):
         for arguments, wanted in ((["train", "--bank", self.path("no"), "--out", self.path("m")], "no"),
                                   (["train", "--bank", self.bank, "--out", self.path("m"), "--model", "ridge"],
                                    "without mpirun"),
                                   (["train", "--wrong"], "--help explains"),
+                                  (["ingest", self.path("no.csv"), "--bank", self.path("n")], "no.csv"),
+                                  (["ingest", "-", "--follow", "--bank", self.bank], "without mpirun"),
                                   (["bank", "info", "--bank", self.bank], "without mpirun")):
             ended = Ended(start(mpirun(3, *arguments)))
             self.assertIn(ended.status, (1, 2), ended.err)

@@ -20,6 +20,22 @@ TEST(BoundedQueue, KeepsOrderAndDrainsAfterClose) {
   EXPECT_EQ(queue.pop(), std::nullopt);
 }
 
+TEST(BoundedQueue, TakesWithoutWaitingWhatIsThere) {
+  BoundedQueue<int> queue(1);
+  EXPECT_EQ(queue.try_pop(), std::nullopt);
+  queue.push(1);
+  std::jthread pusher([&] { queue.push(2); });
+  EXPECT_EQ(queue.try_pop(), 1);
+  EXPECT_EQ(queue.pop(), 2) << "there is room again";
+  EXPECT_FALSE(queue.is_drained()) << "more may come";
+  pusher.join();
+  queue.push(3);
+  queue.close();
+  EXPECT_FALSE(queue.is_drained());
+  EXPECT_EQ(queue.try_pop(), 3);
+  EXPECT_TRUE(queue.is_drained());
+}
+
 TEST(BoundedQueue, AFullQueueHoldsThePusherBack) {
   BoundedQueue<int> queue(1);
   queue.push(1);

@@ -31,11 +31,19 @@ class BoundedQueue {
   std::optional<Item> pop() {
     std::unique_lock lock(mutex_);
     not_empty_.wait(lock, [&] { return closed_ || !items_.empty(); });
-    if (items_.empty()) return std::nullopt;
-    std::optional<Item> item(std::move(items_.front()));
-    items_.pop_front();
-    not_full_.notify_one();
-    return item;
+    return take_first();
+  }
+
+  /// The next item where there is one, without waiting.
+  std::optional<Item> try_pop() {
+    const std::scoped_lock lock(mutex_);
+    return take_first();
+  }
+
+  /// Closed, and nothing is left.
+  [[nodiscard]] bool is_drained() const {
+    const std::scoped_lock lock(mutex_);
+    return closed_ && items_.empty();
   }
 
   /// At this moment.
@@ -52,6 +60,14 @@ class BoundedQueue {
   }
 
  private:
+  std::optional<Item> take_first() {
+    if (items_.empty()) return std::nullopt;
+    std::optional<Item> item(std::move(items_.front()));
+    items_.pop_front();
+    not_full_.notify_one();
+    return item;
+  }
+
   std::size_t capacity_;
   mutable std::mutex mutex_;
   std::condition_variable not_full_;

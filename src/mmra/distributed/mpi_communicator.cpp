@@ -129,8 +129,8 @@ class MpiCommunicator final : public Communicator {
 }  // namespace mmra::distributed
 
 extern "C" const char* mmra_mpi_abi() {
-  static const std::string text = mmra::distributed::mpi_abi();
-  return text.c_str();
+  static const std::string kText = mmra::distributed::mpi_abi();
+  return kText.c_str();
 }
 
 extern "C" mmra::distributed::Communicator* mmra_mpi_open() {

@@ -1,15 +1,12 @@
 #include "mmra/pipeline/ingest.h"
 
-#include <stdlib.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -18,9 +15,11 @@
 #include "mmra/bank/memory_bank.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/core/scratch_directory.h"
 #include "mmra/encoders/encoder_set.h"
 #include "mmra/pipeline/bank_index.h"
 #include "mmra/pipeline/feature_file.h"
+#include "mmra/pipeline/ingest_ranks.h"
 #include "mmra/pipeline/ingest_run.h"
 #include "mmra/pipeline/query.h"
 
@@ -35,28 +34,19 @@ class ManifestSource {
  public:
   explicit ManifestSource(const fs::path& manifest) : path_(manifest) {
     if (manifest != "-") return;
-    std::string pattern = (fs::temp_directory_path() / "mmra-stdin-XXXXXX.jsonl").string();
-    const int descriptor = ::mkstemps(pattern.data(), 6);
-    if (descriptor < 0) throw system_error("make a temporary file in", pattern, errno);
-    ::close(descriptor);
-    path_ = temporary_ = pattern;
-    std::ofstream copy(temporary_, std::ios::binary);
+    scratch_.emplace("stdin");
+    path_ = scratch_->path() / "stdin.jsonl";
+    std::ofstream copy(path_, std::ios::binary);
     copy << std::cin.rdbuf();
     copy.close();
     // An empty stream sets failbit above; the reader then says that the manifest is empty.
     if (std::cin.bad()) throw Error(ErrorKind::kIo, "cannot read standard input");
   }
-  ManifestSource(const ManifestSource&) = delete;
-  ManifestSource& operator=(const ManifestSource&) = delete;
-  ~ManifestSource() {
-    std::error_code ignored;
-    if (!temporary_.empty()) fs::remove(temporary_, ignored);
-  }
   [[nodiscard]] const fs::path& path() const { return path_; }
 
  private:
   fs::path path_;
-  fs::path temporary_;
+  std::optional<ScratchDirectory> scratch_;
 };
 
 /// What has to be known of the whole manifest before the first row is encoded.
@@ -185,6 +175,12 @@ void count(const IngestedRow& row, IngestReport& report, std::vector<bank::Inges
 IngestReport ingest(const fs::path& manifest, const IngestOptions& options,
                     ProgressSink& progress) {
   const auto started = Clock::now();
+  distributed::Communicator* const ranks =
+      options.ranks != nullptr && options.ranks->size() > 1 ? options.ranks : nullptr;
+  if (ranks != nullptr && !ranks->is_first()) {
+    help_ingest(options, *ranks);
+    return {};
+  }
   const ManifestSource source(manifest);
   const bool exists = bank::bank_exists(options.bank_directory);
   std::unique_ptr<bank::MemoryBank> bank;
@@ -218,14 +214,17 @@ IngestReport ingest(const fs::path& manifest, const IngestOptions& options,
 
   const encoders::EncoderSet encoders =
       open_bank_encoders(options.bank_directory, schema, options.precision);
+  if (ranks != nullptr)
+    send_setup(bank->info().schema, options.bank_directory, report.num_rows, *ranks);
   std::vector<bank::IngestFailure> failures;
   progress.begin("ingesting", survey.summary.num_rows);
-  IngestRun run(*bank, encoders, files, {options.num_jobs, {options.num_threads, options.stop}});
+  IngestRun run(*bank, encoders, files,
+                {options.num_jobs, {options.num_threads, options.stop}, ranks, report.num_rows});
   run.on_done = [&](const IngestedRow& row) {
     count(row, report, failures, progress);
     progress.advance(1);
   };
-  run.run([&](const IngestRun::Push& push) {
+  const bool is_whole = run.run([&](const IngestRun::Push& push) {
     std::int64_t index = 0;
     const bank::ManifestVisitor queue = [&](const bank::ManifestRow& row) {
       return push({row, index++});
@@ -234,7 +233,7 @@ IngestReport ingest(const fs::path& manifest, const IngestOptions& options,
   });
   progress.end();
   bank::write_failures(bank::failures_file(options.bank_directory), failures);
-  if (options.stop.stop_requested()) throw Interrupted();
+  if (!is_whole) throw Interrupted();
   if (report.num_added + report.num_updated > 0) {
     update_derived_files(*bank, options.bank_directory, options.num_threads, options.stop,
                          progress);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "mmra/core/progress.h"
+#include "mmra/distributed/communicator.h"
 #include "mmra/encoders/pretrained/precision.h"
 
 namespace mmra::pipeline {
@@ -33,6 +34,11 @@ struct IngestOptions {
   std::filesystem::path text_features;
   std::filesystem::path retrieval_vectors;
   std::stop_token stop;
+  /// The ranks that ingest together: all make the same call. Rank 0 reads the manifest and writes
+  /// the bank, the others decode and encode new rows for it; they need not see manifest or bank,
+  /// but the clips, the encoder set's weights and the feature files, by the same names. Null: one
+  /// process alone.
+  distributed::Communicator* ranks = nullptr;
 };
 
 struct IngestReport {
@@ -51,7 +57,8 @@ struct IngestReport {
 /// content, same encoders), decodes and encodes the rest on `num_jobs` threads with bounded queues,
 /// and writes in durable batches. A row that fails is reported and the rest goes on. `manifest` "-"
 /// reads JSON Lines from standard input. Throws Interrupted when stopped: what was written stays,
-/// and the same call goes on from there.
+/// and the same call, of any number of ranks, goes on from there. Ranks other than 0 return an
+/// empty report; all stop where one of them is asked to.
 IngestReport ingest(const std::filesystem::path& manifest, const IngestOptions& options,
                     ProgressSink& progress);
 

@@ -11,6 +11,7 @@
 #include "mmra/bank/failures.h"
 #include "mmra/bank/manifest.h"
 #include "mmra/bank/memory_bank.h"
+#include "mmra/distributed/communicator.h"
 #include "mmra/encoders/encoder_set.h"
 #include "mmra/pipeline/feature_file.h"
 
@@ -44,6 +45,9 @@ struct IngestedRow {
 struct IngestRunOptions {
   int num_jobs = 1;                ///< rows decoded at once
   encoders::EncodeOptions encode;  ///< with the stop token of the run
+  /// The ranks that work on the rows too, each by help_ingest(); null: this process alone does.
+  distributed::Communicator* ranks = nullptr;
+  std::int64_t num_rows = 0;  ///< that will come; with `ranks`
   /// Encodes and commits what is there as soon as nothing more waits, instead of full batches: for
   /// rows that come one by one. While a batch is at work the next one gathers.
   bool flush_when_idle = false;
@@ -51,7 +55,7 @@ struct IngestRunOptions {
 
 /// The bounded pipeline of ingest: one thread reads rows, `num_jobs` decode, one encodes batches on
 /// as many threads as it was given, the caller's writes. Whoever gives rows waits where the stages
-/// behind are slower.
+/// behind are slower. Other ranks are a further source of finished rows (ingest_ranks.h).
 class IngestRun {
  public:
   /// False where no more rows are wanted.
@@ -71,9 +75,9 @@ class IngestRun {
   std::function<void(std::span<const IngestedRow> rows)> on_committed =
       [](std::span<const IngestedRow>) {};
 
-  /// Returns when all rows are in the bank, or when it was stopped: what is then done stays, and
-  /// the caller looks at the token. Throws what a stage threw, first of all.
-  void run(const Reader& reader);
+  /// Returns when all rows are in the bank, or false where it, or another rank, was stopped: what
+  /// is then done stays. Throws what a stage threw, first of all.
+  [[nodiscard]] bool run(const Reader& reader);
 
  private:
   bank::MemoryBank& bank_;

@@ -95,15 +95,17 @@ IngestReport ingest_stream(const std::filesystem::path& source, const StreamOpti
   const FeatureFiles no_files;
   IngestReport report;
   IngestRun run(*bank, encoders, no_files,
-                {options.num_jobs, {options.num_threads, options.stop}, /*flush_when_idle=*/true});
+                {.num_jobs = options.num_jobs,
+                 .encode = {options.num_threads, options.stop},
+                 .flush_when_idle = true});
   run.on_committed = [&](std::span<const IngestedRow> rows) {
     for (const IngestedRow& row : rows) count(row, report);
     if (options.acknowledge) options.acknowledge(rows);
   };
   const StreamReader reader(lines, schema);
-  run.run([&](const IngestRun::Push& push) { reader.read(push); });
+  const bool is_whole = run.run([&](const IngestRun::Push& push) { reader.read(push); });
   if (report.num_added + report.num_updated > 0) (void)bank->table();  // saves the derived file
-  if (options.stop.stop_requested()) throw Interrupted();
+  if (!is_whole) throw Interrupted();
   if (report.num_added + report.num_updated > 0) {
     SilentProgress silent;
     update_derived_files(*bank, options.bank_directory, options.num_threads, options.stop, silent);
