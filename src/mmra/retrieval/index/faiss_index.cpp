@@ -422,9 +422,8 @@ std::vector<Found> FaissIndex::search(std::span<const float> query, std::size_t 
   const faiss::IndexHNSW* graph = as_graph(*index_);
   if (graph == nullptr) return search_by_faiss(query, count, width, admits, share);
   const GraphView view = view_of(graph->hnsw);
-  const double wider = admits == nullptr ? 1.0 : widening(share);
-  const std::size_t wide =
-      std::max(count, static_cast<std::size_t>(std::ceil(static_cast<double>(width) * wider)));
+  // Not wider for a filter: a walk goes on until so many that are admitted have been found.
+  const std::size_t wide = std::max(count, static_cast<std::size_t>(width));
   std::vector<Found> found;
   if (const float* vectors = this->vectors().data()) {
     FlatScorer scorer(vectors, query);
