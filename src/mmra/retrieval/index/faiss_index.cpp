@@ -33,7 +33,7 @@ namespace {
 // FAISS's own rule is 39 to 256 vectors a centroid; more of them cost time and change nothing.
 constexpr std::size_t kTrainingVectorsPerList = 64;
 constexpr std::size_t kLeastTrainingVectors = 65'536;
-// So many vectors are added at a time: between them is heard who wants to stop.
+// So many vectors are added at a time to all but graphs.
 constexpr std::size_t kVectorsPerAdd = 16'384;
 constexpr int kLargestGraphWidth = 1024;
 // Taken, not measured: for each place of its width a graph's search looks at about twenty vectors,
@@ -195,19 +195,23 @@ void train(faiss::Index& index, std::span<const float> vectors, std::size_t dim)
   index.train(static_cast<faiss::Index::idx_t>(size), sample.data());
 }
 
+const faiss::IndexHNSW* as_graph(const faiss::Index& index) {
+  return dynamic_cast<const faiss::IndexHNSW*>(&index);
+}
+
+/// A graph gets all vectors at once: FAISS then begins with those of the upper levels, and the same
+/// width finds 95.5 % instead of 92.3 % (200,000 x 128, width 24). It hears between vectors who
+/// wants to stop. Of others it hears that between pieces.
 void add_all(faiss::Index& index, std::span<const float> vectors, const IndexBuild& how) {
   const auto dim = static_cast<std::size_t>(index.d);
   const std::size_t num_vectors = vectors.size() / dim;
-  for (std::size_t first = 0; first < num_vectors; first += kVectorsPerAdd) {
+  const std::size_t piece = as_graph(index) != nullptr ? num_vectors : kVectorsPerAdd;
+  for (std::size_t first = 0; first < num_vectors; first += piece) {
     if (how.stop.stop_requested()) throw Interrupted();
-    const std::size_t count = std::min(kVectorsPerAdd, num_vectors - first);
+    const std::size_t count = std::min(piece, num_vectors - first);
     index.add(static_cast<faiss::Index::idx_t>(count), vectors.data() + first * dim);
     if (how.added) how.added(count);
   }
-}
-
-const faiss::IndexHNSW* as_graph(const faiss::Index& index) {
-  return dynamic_cast<const faiss::IndexHNSW*>(&index);
 }
 
 /// Inverted lists whose search can be told width and filter each time.
@@ -422,9 +426,8 @@ std::vector<Found> FaissIndex::search(std::span<const float> query, std::size_t 
   const faiss::IndexHNSW* graph = as_graph(*index_);
   if (graph == nullptr) return search_by_faiss(query, count, width, admits, share);
   const GraphView view = view_of(graph->hnsw);
-  const double wider = admits == nullptr ? 1.0 : widening(share);
-  const std::size_t wide =
-      std::max(count, static_cast<std::size_t>(std::ceil(static_cast<double>(width) * wider)));
+  // Not wider for a filter: a walk goes on until so many that are admitted have been found.
+  const std::size_t wide = std::max(count, static_cast<std::size_t>(width));
   std::vector<Found> found;
   if (const float* vectors = this->vectors().data()) {
     FlatScorer scorer(vectors, query);

@@ -56,9 +56,9 @@ class VisitedMarks {
   /// Whether it is the first visit.
   bool visit(std::int32_t place) {
     std::uint16_t& mark = marks_[static_cast<std::size_t>(place)];
-    if (mark == round_) return false;
+    const bool is_first = mark != round_;
     mark = round_;
-    return true;
+    return is_first;
   }
 
  private:
@@ -115,17 +115,27 @@ class GraphWalk {
       const Found at = frontier_.top();
       if (is_full() && at.score < best_.top().score) break;
       frontier_.pop();
-      fresh_.clear();
-      for (const std::int32_t place : graph_.neighbours_of(at.place, 0)) {
-        if (place < 0) break;
-        if (!visited.visit(place)) continue;
-        fresh_.push_back(place);
-        __builtin_prefetch(&graph_.list_begins[static_cast<std::size_t>(place)]);
-      }
+      find_fresh(graph_.neighbours_of(at.place, 0), visited);
       score_fresh();
       for (std::size_t i = 0; i < fresh_.size(); ++i) look_at({fresh_[i], scores_[i]});
     }
     return finish();
+  }
+
+  /// Those of a list that were not visited yet. Nobody can foresee which, so that nothing is
+  /// decided by a jump: a wrong guess of the processor would cost more than a place too much.
+  void find_fresh(std::span<const std::int32_t> list, VisitedMarks& visited) {
+    fresh_.resize(list.size());
+    std::size_t count = 0;
+    for (const std::int32_t place : list) {
+      if (place < 0) break;
+      fresh_[count] = place;
+      count += visited.visit(place) ? 1 : 0;
+    }
+    fresh_.resize(count);
+    for (const std::int32_t place : fresh_) {
+      __builtin_prefetch(&graph_.list_begins[static_cast<std::size_t>(place)]);
+    }
   }
 
   void score_fresh() {
@@ -135,7 +145,7 @@ class GraphWalk {
 
   void look_at(const Found& found) {
     if (is_full() && found.score <= best_.top().score) return;
-    if (frontier_.empty() || is_better(found, frontier_.top())) prefetch_list(found.place);
+    prefetch_list(found.place);
     frontier_.push(found);
     take(found);
   }
@@ -148,7 +158,7 @@ class GraphWalk {
 
   [[nodiscard]] bool is_full() const { return best_.size() >= width_; }
 
-  /// Of what is most likely to be the next place.
+  /// Of a place that may be the next one.
   void prefetch_list(std::int32_t place) const {
     const auto list = graph_.neighbours_of(place, 0);
     constexpr std::size_t kPlacesOfCacheLine = 16;

@@ -110,7 +110,7 @@ class QuerySearch {
     if (end == 0) return;
     const double share = expected / static_cast<double>(times.size());
     if (scan_is_cheaper(segment, end, expected, share)) {
-      scan(placed, end);
+      scan(placed, end, expected);
     } else {
       search(placed, end, expected, share);
     }
@@ -180,24 +180,32 @@ class QuerySearch {
                              static_cast<double>(size + 1);
   }
 
-  /// A search goes on until it has found enough that are admitted; a scan asks all places, and
-  /// compares those that are.
+  /// Whether so many are admitted that a scan compares all and asks only for those that would be
+  /// kept; else it asks first.
+  [[nodiscard]] static bool are_most(double expected, std::size_t end) {
+    return expected > (1.0 - kCostOfAdmission) * static_cast<double>(end);
+  }
+
+  /// A search goes on until it has found enough that are admitted; a scan looks at all places.
   [[nodiscard]] bool scan_is_cheaper(const Segment& segment, std::size_t end, double expected,
                                      double share) const {
     if (expected <= static_cast<double>(2 * k_)) return true;
-    const double scan = static_cast<double>(end) * kCostOfAdmission + expected;
+    const auto all = static_cast<double>(end);
+    const double scan = are_most(expected, end) ? all : all * kCostOfAdmission + expected;
     return scan < segment.index().num_looked_at(segment.head().width) / share;
   }
 
-  void scan(const PlacedSegment& placed, std::size_t end) {
+  void scan(const PlacedSegment& placed, std::size_t end, double expected) {
     const std::span<const float> vectors = placed.segment->index().vectors();
+    const bool asks_first = !are_most(expected, end);
     std::vector<Candidate> best;
     for (std::size_t place = 0; place < end; ++place) {
       const std::int32_t row = placed.rows[place];
-      if (!admits_row(row)) continue;
+      if (row == PlacedSegment::kDead || (asks_first && !admits_row(row))) continue;
       const float* vector = vectors.empty() ? row_vector(static_cast<std::size_t>(row))
                                             : vectors.data() + place * vector_.size();
-      keep(best, {row, similarity_to(vector)});
+      const Candidate candidate{row, similarity_to(vector)};
+      if (is_kept(best, candidate) && (asks_first || admits_row(row))) keep(best, candidate);
     }
     candidates_.insert(candidates_.end(), best.begin(), best.end());
   }
@@ -212,7 +220,7 @@ class QuerySearch {
         segment.index().search(vector_, wanted, segment.head().width, &admission, share);
     // A graph may have parts that no walk comes to, lists that are not probed may have them all.
     if (found.size() < std::min(k_, static_cast<std::size_t>(expected / 2))) {
-      scan(placed, end);
+      scan(placed, end, expected);
       return;
     }
     for (const Found& each : found) {
@@ -223,16 +231,20 @@ class QuerySearch {
   /// `best` is a heap of the k best and a few, the worst on top: float32 in this order of summation
   /// may rank near ties otherwise than finish() does.
   void keep(std::vector<Candidate>& best, Candidate candidate) const {
-    constexpr std::size_t kSpare = 6;
+    if (!is_kept(best, candidate)) return;
     if (best.size() < k_ + kSpare) {
       best.push_back(candidate);
-      std::push_heap(best.begin(), best.end(), better);
-    } else if (better(candidate, best.front())) {
+    } else {
       std::pop_heap(best.begin(), best.end(), better);
       best.back() = candidate;
-      std::push_heap(best.begin(), best.end(), better);
     }
+    std::push_heap(best.begin(), best.end(), better);
   }
+  [[nodiscard]] bool is_kept(const std::vector<Candidate>& best, const Candidate& candidate) const {
+    return best.size() < k_ + kSpare || better(candidate, best.front());
+  }
+
+  static constexpr std::size_t kSpare = 6;
 
   const bank::BankTable& table_;
   std::span<const float> vector_;
