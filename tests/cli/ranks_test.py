@@ -200,7 +200,7 @@ class Ranks(unittest.TestCase):
             self.assertEqual(self.exported(self.path(bank)), expected)
 
     def test_an_ingest_that_is_ended_at_random_goes_on_with_other_ranks(self):
-        rows = 20000
+        rows = 30000
         self.done([PROGRAM, *map(str, self.ingest(rows, "long-alone"))])
         expected = self.exported(self.path("long-alone"))
         data = self.path("long/records/data.mdb")
@@ -212,7 +212,7 @@ class Ranks(unittest.TestCase):
             before = time_of(data)
             launcher = start(mpirun(2 + turn % 2, *self.ingest(rows, "long"), "--quiet"))
             wait_for(lambda: time_of(data) != before or launcher.poll() is not None)
-            time.sleep(draw.uniform(0.0, 0.7))
+            time.sleep(draw.uniform(0.0, 0.4))
             if launcher.poll() is None:
                 end(launcher)
             ended = Ended(launcher)

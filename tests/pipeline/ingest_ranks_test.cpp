@@ -6,10 +6,14 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
-#include <vector>
+#include <thread>
+#include <utility>
 
 #include "distributed/thread_ranks.h"
 #include "made_bank.h"
@@ -26,20 +30,48 @@ using mmra::testing::run_on_threads;
 using mmra::testing::TemporaryDirectory;
 using ::testing::SizeIs;
 
-/// Counts the finished rows that pass.
+/// What the ranks other than 0 have sent.
+struct Sent {
+  std::atomic<int> num_ready = 0;
+  std::atomic<int> num_finished = 0;
+};
+
+/// Rank 0's: the first row waits until the others are ready, however busy the machine is.
+class FirstRanksProgress final : public ProgressSink {
+ public:
+  FirstRanksProgress(int size, const Sent& sent, std::function<void(std::int64_t)> after_advance)
+      : size_(size), sent_(sent), after_advance_(std::move(after_advance)) {}
+  void begin(std::string_view step, std::optional<std::int64_t> /*total*/) override {
+    while (step == "ingesting" && sent_.num_ready < size_ - 1) std::this_thread::yield();
+  }
+  void advance(std::int64_t done) override {
+    done_ += done;
+    if (after_advance_) after_advance_(done_);
+  }
+  void end() override {}
+  void note(std::string_view /*line*/) override {}
+
+ private:
+  int size_;
+  const Sent& sent_;
+  std::function<void(std::int64_t)> after_advance_;
+  std::int64_t done_ = 0;
+};
+
+/// Counts what passes.
 class CountingCommunicator final : public Communicator {
  public:
-  CountingCommunicator(Communicator& ranks, std::atomic<int>& num_finished)
-      : ranks_(ranks), num_finished_(num_finished) {}
+  CountingCommunicator(Communicator& ranks, Sent& sent) : ranks_(ranks), sent_(sent) {}
   [[nodiscard]] int rank() const override { return ranks_.rank(); }
   [[nodiscard]] int size() const override { return ranks_.size(); }
   void all_reduce_sum(std::span<float> values) override { ranks_.all_reduce_sum(values); }
   void broadcast(std::string& bytes, int root) override { ranks_.broadcast(bytes, root); }
   void send(int to, std::string_view bytes) override {
-    if (kind_of(bytes) == IngestMessage::kFinished) {
-      num_finished_ += static_cast<int>(decode_finished(bytes).size());
-    }
     ranks_.send(to, bytes);
+    if (kind_of(bytes) == IngestMessage::kReady) ++sent_.num_ready;
+    if (kind_of(bytes) == IngestMessage::kFinished) {
+      sent_.num_finished += static_cast<int>(decode_finished(bytes).size());
+    }
   }
   [[nodiscard]] std::optional<distributed::Message> try_receive() override {
     return ranks_.try_receive();
@@ -52,7 +84,7 @@ class CountingCommunicator final : public Communicator {
 
  private:
   Communicator& ranks_;
-  std::atomic<int>& num_finished_;
+  Sent& sent_;
 };
 
 class IngestOfRanks : public ::testing::Test {
@@ -73,17 +105,17 @@ class IngestOfRanks : public ::testing::Test {
   /// The report of rank 0; `adjust` may change each rank's options.
   IngestReport ingest_on(int size, const std::string& bank,
                          const std::function<void(int rank, IngestOptions&)>& adjust = {},
-                         ProgressSink* progress = nullptr) {
+                         const std::function<void(std::int64_t)>& after_advance = {}) {
     IngestReport report;
-    num_finished_by_others_ = 0;
+    sent_.num_ready = 0;
+    sent_.num_finished = 0;
     run_on_threads(size, [&](Communicator& threads) {
-      CountingCommunicator ranks(threads, num_finished_by_others_);
+      CountingCommunicator ranks(threads, sent_);
       IngestOptions own = options(bank);
       own.ranks = &ranks;
       if (adjust) adjust(ranks.rank(), own);
-      SilentProgress silent;
-      ProgressSink& sink = ranks.is_first() && progress != nullptr ? *progress : silent;
-      const IngestReport made = ingest(path("m.csv"), own, sink);
+      FirstRanksProgress progress(size, sent_, after_advance);
+      const IngestReport made = ingest(path("m.csv"), own, progress);
       if (ranks.is_first()) report = made;
     });
     return report;
@@ -116,7 +148,7 @@ class IngestOfRanks : public ::testing::Test {
   }
 
   TemporaryDirectory directory_;
-  std::atomic<int> num_finished_by_others_ = 0;
+  Sent sent_;
 };
 
 TEST_F(IngestOfRanks, MakesTheBankOfOneProcess) {
@@ -136,7 +168,7 @@ TEST_F(IngestOfRanks, MakesTheBankOfOneProcess) {
     EXPECT_EQ(report.num_added, alone.num_added);
     EXPECT_EQ(report.num_failed, alone.num_failed);
     EXPECT_TRUE(report.fitted_encoders);
-    EXPECT_GT(num_finished_by_others_, 0);
+    EXPECT_GT(sent_.num_finished, 0);
     EXPECT_EQ(digests(bank), digests("alone"));
     EXPECT_THAT(bank::read_failures(bank::failures_file(path(bank))), SizeIs(5));
   }
@@ -147,7 +179,7 @@ TEST_F(IngestOfRanks, WhatTheBankHasIsNotDoneAgain) {
   EXPECT_EQ(ingest_on(3, "ranks").num_added, 500);
   const IngestReport again = ingest_on(2, "ranks");
   EXPECT_EQ(again.num_unchanged, 500);
-  EXPECT_EQ(num_finished_by_others_, 0);
+  EXPECT_EQ(sent_.num_finished, 0);
   write_titles(900);
   const IngestReport more = ingest_on(2, "ranks");
   EXPECT_EQ(more.num_unchanged, 500);
@@ -155,13 +187,13 @@ TEST_F(IngestOfRanks, WhatTheBankHasIsNotDoneAgain) {
 }
 
 TEST_F(IngestOfRanks, FeaturesMadeElsewhereBelongToTheirRows) {
-  write_titles(200);
-  write_npy(path("v.npy"), rising_rows(200, 6), "(200, 3, 2)");
+  write_titles(3000);
+  write_npy(path("v.npy"), rising_rows(3000, 6), "(3000, 3, 2)");
   const auto with_file = [&](int /*rank*/, IngestOptions& own) {
     own.visual_features = path("v.npy");
   };
-  EXPECT_EQ(ingest_on(3, "ranks", with_file).num_added, 200);
-  EXPECT_GT(num_finished_by_others_, 0);
+  EXPECT_EQ(ingest_on(3, "ranks", with_file).num_added, 3000);
+  EXPECT_GT(sent_.num_finished, 0);
   IngestOptions alone = options("alone");
   with_file(0, alone);
   SilentProgress silent;
@@ -172,26 +204,30 @@ TEST_F(IngestOfRanks, FeaturesMadeElsewhereBelongToTheirRows) {
 TEST_F(IngestOfRanks, AllStopWhereTheFirstIsAskedTo) {
   write_titles(3000);
   std::stop_source stop;
-  WatchedProgress stopping([&](std::int64_t done) {
-    if (done == 300) stop.request_stop();
-  });
+  const auto stopping = [&](std::int64_t done) {
+    if (done < 300) return;
+    stop.request_stop();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // until all have heard of it
+  };
   const auto adjust = [&](int rank, IngestOptions& own) {
     if (rank == 0) own.stop = stop.get_token();
   };
-  EXPECT_THROW((void)ingest_on(3, "ranks", adjust, &stopping), Interrupted);
+  EXPECT_THROW((void)ingest_on(3, "ranks", adjust, stopping), Interrupted);
   expect_resumes(2);
 }
 
 TEST_F(IngestOfRanks, AllStopWhereAnotherIsAskedTo) {
   write_titles(3000);
   std::stop_source stop;
-  WatchedProgress stopping([&](std::int64_t done) {
-    if (done == 300) stop.request_stop();
-  });
+  const auto stopping = [&](std::int64_t done) {
+    if (done < 300) return;
+    stop.request_stop();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // until all have heard of it
+  };
   const auto adjust = [&](int rank, IngestOptions& own) {
     if (rank == 1) own.stop = stop.get_token();
   };
-  EXPECT_THROW((void)ingest_on(2, "ranks", adjust, &stopping), Interrupted);
+  EXPECT_THROW((void)ingest_on(2, "ranks", adjust, stopping), Interrupted);
   expect_resumes(3);
 }
 

@@ -202,6 +202,7 @@ bool RowDealer::deal_to(Rank& rank) {
 
 void RowDealer::end_dealing(bool stopped) {
   is_dealing_ = false;
+  if (stopped) stages_.end_reading();
   stages_.end_dealing();
   const std::string message = encode_message(stopped ? IngestMessage::kStop : IngestMessage::kEnd);
   for (const Rank& rank : ranks_) communicator_.send(rank.number, message);

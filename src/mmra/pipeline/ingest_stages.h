@@ -44,6 +44,9 @@ class IngestStages {
   /// Whether a stage threw: whoever waits for something else is to give up.
   [[nodiscard]] bool has_failed() const { return failed_; }
 
+  /// No more rows are wanted; those that wait already are still worked on.
+  void end_reading();
+
   // For `deal`:
   enum class Next { kNone, kNew, kDoneHere };
   /// Takes a row that waits, without waiting for one. What the bank knows is decoded here at once;
@@ -61,7 +64,6 @@ class IngestStages {
  private:
   template <typename Stage>
   void guarded(Stage stage);
-  void end_reading();
   void decode();
   void encode();
   void leave_decoding();
