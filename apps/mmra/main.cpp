@@ -41,12 +41,11 @@ bool answers_at_once(const std::string& command) {
 bool is_divided(const std::string& command) { return command == "ingest" || command == "train"; }
 
 int refuse_ranks(const std::string& command) {
-  if (!mmra::app::is_silent_rank()) {
-    std::fprintf(stderr,
-                 "error: mmra %s is one process: start it without mpirun (ingest and train are "
-                 "what several ranks do together)\n",
-                 command.c_str());
-  }
+  if (mmra::app::is_silent_rank()) return kSuccess;
+  std::fprintf(stderr,
+               "error: mmra %s is one process: start it without mpirun (ingest and train are "
+               "what several ranks do together)\n",
+               command.c_str());
   return kWrongUsage;
 }
 
@@ -77,7 +76,7 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (mmra::app::is_silent_rank()) return error.get_exit_code() == 0 ? kSuccess : kWrongUsage;
+    if (mmra::app::is_silent_rank()) return kSuccess;
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     if (app.get_subcommands().empty()) {
       std::fprintf(stderr, "error: %s; the commands are %s (mmra --help explains)\n",

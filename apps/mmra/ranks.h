@@ -10,6 +10,8 @@ namespace mmra::app {
 /// Whether mpirun, srun or the like started this process as one of several.
 [[nodiscard]] bool is_one_of_several();
 /// Whether it is not the first of them: such a one says nothing but what the first cannot know.
+/// Where the first will say what is wrong it ends with 0: the launcher ends all at the first other
+/// status, which must not come before the first has spoken.
 [[nodiscard]] bool is_silent_rank();
 
 /// Calls `body` with the ranks that this command was started as: under mpirun, or where `asked`

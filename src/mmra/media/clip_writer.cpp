@@ -90,9 +90,10 @@ bool is_rgb(ClipCodec codec) { return codec == ClipCodec::kPng || codec == ClipC
 void set_x264_options(const ClipWriterOptions& options, Options& values) {
   values.set("preset", "veryfast");
   values.set("crf", std::to_string(options.quality));
-  // Keyframes exactly where they were asked for.
-  values.set("x264-params",
-             std::string("scenecut=0:b-adapt=0:open-gop=") + (options.open_gop ? "1" : "0"));
+  // Keyframes exactly where they were asked for. Some of its kernels (AVX-512's among them) look at
+  // memory that nobody has written, so that the same frames do not always give the same bytes.
+  values.set("x264-params", std::string("cpu-independent=1:scenecut=0:b-adapt=0:open-gop=") +
+                                (options.open_gop ? "1" : "0"));
 }
 
 void set_x265_options(const ClipWriterOptions& options, Options& values) {
