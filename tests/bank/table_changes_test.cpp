@@ -57,8 +57,8 @@ TEST(TableChanges, ANewerTableHasTheEarlierOnes) {
 TEST(TableChanges, TooManyAreNotKept) {
   TableChanges changes;
   changes.follow(table_of_generation(5));
-  std::vector<std::string> ids;
-  for (int i = 0; i < 200'000; ++i) ids.push_back(std::to_string(i));
+  std::vector<std::string> ids(200'000);
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = std::to_string(i);
   note(changes, ids, 6);
   EXPECT_FALSE(changes.before(6));
   EXPECT_FALSE(changes.is_following());
@@ -73,8 +73,8 @@ class TableOfChanges : public ::testing::Test {
  protected:
   void SetUp() override {
     bank_ = create_bank(directory_.path(), testing::small_schema());
-    std::vector<StoredRecord> records;
-    for (int i = 0; i < 40; ++i) records.push_back(record_of(random_() % 100));
+    std::vector<StoredRecord> records(40);
+    for (StoredRecord& record : records) record = record_of(random_() % 100);
     bank_->put(records);
     static_cast<void>(bank_->table());
   }

@@ -94,8 +94,8 @@ TEST_F(Systems, AnIndexThatLooksEverywhereChangesNoPrediction) {
     return json{all["popularity"], all["interval"], all["instances"]};
   };
   const std::vector<std::string> titles{"red tiger", "blue boat", "a piano and a cake"};
-  std::vector<json> exact;
-  for (const std::string& title : titles) exact.push_back(predicted(title));
+  std::vector<json> exact(titles.size());
+  std::transform(titles.begin(), titles.end(), exact.begin(), predicted);
   for (const char* spec : {"IVF1,Flat", "IVF1,SQ8", "HNSW32"}) {
     ASSERT_EQ(run_mmra({"bank", "reindex", "--index", spec, "--bank", bank(), "--quiet"}).status,
               0);

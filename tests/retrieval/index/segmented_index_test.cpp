@@ -350,7 +350,8 @@ TEST_F(Segments, DamageIsFoundAndSearchedPast) {
     if (round % 4 == 0) {
       damaged.resize(random() % sound.size());
     } else {
-      damaged[random() % damaged.size()] ^= static_cast<char>(1 + random() % 255);
+      char& byte = damaged[random() % damaged.size()];
+      byte = static_cast<char>(byte ^ static_cast<char>(1 + random() % 255));
     }
     write_file_atomically(file, damaged);
     const auto index = open();
