@@ -1,6 +1,7 @@
-// What a change of one record costs in a large bank (bench/README.md): the commit, and the table that
-// retrieval maps afterwards, made from all records and from the table before.
-//   bench_bank_update DIRECTORY ROWS DIM [TOKENS]: makes a bank there; TOKENS text tokens of DIM a record
+// What a change of one record costs in a large bank (bench/README.md): the commit, and the table
+// that retrieval maps afterwards, made from all records and from the table before.
+//   bench_bank_update DIRECTORY ROWS DIM [TOKENS]: makes a bank there; TOKENS text tokens of DIM a
+//   record
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>

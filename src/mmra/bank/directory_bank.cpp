@@ -413,7 +413,8 @@ class DirectoryBank final : public MemoryBank {
       return make_vector_table(stamp, source.columns, dim, source.vectors);
     }
     if (auto table = try_map(file, stamp, dim)) return table;
-    return make_vector_table(stamp, source.columns, dim, source.vectors);  // another process replaced it
+    // Another process replaced it.
+    return make_vector_table(stamp, source.columns, dim, source.vectors);
   }
 
   /// Of the table before, where this writer has made or mapped it and its vectors are sound.

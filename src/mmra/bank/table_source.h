@@ -6,8 +6,8 @@
 
 namespace mmra::bank {
 
-/// What a table is made from; its vectors are read when they are asked for, of a snapshot that lives
-/// as long.
+/// What a table is made from; its vectors are read when they are asked for, of a snapshot that
+/// lives as long.
 struct TableSource {
   TableColumns columns;
   ForEachVector vectors;

@@ -23,8 +23,8 @@ namespace mmra::retrieval {
   return static_cast<float>((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
-/// Begins to bring a vector that lies anywhere in memory to the processor: its way takes longer than
-/// what is then computed.
+/// Begins to bring a vector that lies anywhere in memory to the processor: its way takes longer
+/// than what is then computed.
 inline void prefetch_vector(const float* vector, std::size_t dim) {
   constexpr std::size_t kFloatsOfCacheLine = 16;
   for (std::size_t i = 0; i < dim; i += kFloatsOfCacheLine) __builtin_prefetch(vector + i);
