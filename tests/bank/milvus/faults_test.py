@@ -143,7 +143,7 @@ class Run:
         return self.finish(self.program(*arguments))[1]
 
     def ingest(self, **ports):
-        return self.program("ingest", self.manifest, "--bank", self.bank(**ports), "--batch", "20")
+        return self.program("ingest", self.manifest, "--bank", self.bank(**ports))
 
     def check(self):
         """Every record there, once, with its popularity; every byte verified."""
