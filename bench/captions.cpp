@@ -215,11 +215,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace mmra::bench
 
-int main(int argc, char** argv) {
-  try {
-    return mmra::bench::run(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return mmra::bench::run_main(mmra::bench::run, argc, argv); }

@@ -19,6 +19,7 @@
 #include "measured.h"
 #include "mmra/core/files.h"
 #include "mmra/core/safetensors.h"
+#include "mmra/core/scratch_directory.h"
 #include "mmra/core/threads.h"
 #include "mmra/encoders/pretrained/bert.h"
 #include "mmra/encoders/pretrained/vision_transformer.h"
@@ -28,25 +29,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using encoders::Precision;
-
-/// A folder in the temporary directory, removed at the end.
-class Scratch {
- public:
-  Scratch() {
-    std::string pattern = (fs::temp_directory_path() / "mmra-bench-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) != nullptr) path_ = pattern;
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 /// A model's tensors by name and shape; values are small random numbers, norms' weights among them.
 class RandomModel {
@@ -279,7 +261,7 @@ double seconds_of(const std::function<void()>& action) {
 }
 
 void measure(const std::string& name, const Sizes& s, Precision precision, int rounds) {
-  const Scratch scratch;
+  const ScratchDirectory scratch("bench");
   const auto pass = open_pass(name, s, precision, scratch.path());
   auto products =
       products_of(name, s, precision == Precision::kBFloat16 && encoders::has_bfloat16_products());
@@ -308,7 +290,7 @@ void measure(const std::string& name, const Sizes& s, Precision precision, int r
 
 /// For encoders_peers.py: a pass for every line read, its seconds on a line.
 void serve(const std::string& name, const Sizes& s, Precision precision) {
-  const Scratch scratch;
+  const ScratchDirectory scratch("bench");
   const auto pass = open_pass(name, s, precision, scratch.path());
   pass();
   std::printf("ready\n");
@@ -362,11 +344,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace mmra::bench
 
-int main(int argc, char** argv) {
-  try {
-    return mmra::bench::run(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return mmra::bench::run_main(mmra::bench::run, argc, argv); }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -40,6 +41,17 @@ class Stopwatch {
 [[nodiscard]] inline std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return std::string(name) + "=" + (value == nullptr ? "(unset)" : value);
+}
+
+/// main() of a benchmark: what fails is one line.
+template <typename Run>
+int run_main(Run run, int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
 }
 
 inline void print_times(const std::string& what, const std::vector<double>& seconds) {

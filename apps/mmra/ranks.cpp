@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -14,6 +13,7 @@
 #include <thread>
 
 #include "interrupt.h"
+#include "mmra/core/environment.h"
 #include "mmra/core/error.h"
 #include "mmra/distributed/launch.h"
 
@@ -28,12 +28,6 @@ constexpr int kInterrupted = 130;
 /// What all ranks fail with (no such bank), the first says; it has so long to end the others.
 constexpr auto kGraceOfFirst = std::chrono::milliseconds(800);
 constexpr auto kGraceOfEach = std::chrono::milliseconds(100);
-
-std::string host_name() {
-  char name[HOST_NAME_MAX + 1] = "";
-  ::gethostname(name, sizeof name - 1);
-  return name;
-}
 
 /// Where rank 0 runs, as rank 1 is told: who speaks when rank 0 cannot any more.
 struct FirstRank {

@@ -136,6 +136,20 @@ class IngestOfRanks : public ::testing::Test {
     }
     write_file_atomically(path("m.csv"), text);
   }
+  /// 3000 titles, and rank `asked` alone is asked to stop after 300: all do.
+  void expect_all_stop(int num_ranks, int asked) {
+    write_titles(3000);
+    std::stop_source stop;
+    const auto stopping = [&](std::int64_t done) {
+      if (done < 300) return;
+      stop.request_stop();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // until all have heard of it
+    };
+    const auto adjust = [&](int rank, IngestOptions& own) {
+      if (rank == asked) own.stop = stop.get_token();
+    };
+    EXPECT_THROW((void)ingest_on(num_ranks, "ranks", adjust, stopping), Interrupted);
+  }
   /// What ends all ranks by Interrupted, then what a run of `size` ranks makes of the rest.
   void expect_resumes(int size) {
     const auto kept = digests("ranks");
@@ -202,32 +216,12 @@ TEST_F(IngestOfRanks, FeaturesMadeElsewhereBelongToTheirRows) {
 }
 
 TEST_F(IngestOfRanks, AllStopWhereTheFirstIsAskedTo) {
-  write_titles(3000);
-  std::stop_source stop;
-  const auto stopping = [&](std::int64_t done) {
-    if (done < 300) return;
-    stop.request_stop();
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // until all have heard of it
-  };
-  const auto adjust = [&](int rank, IngestOptions& own) {
-    if (rank == 0) own.stop = stop.get_token();
-  };
-  EXPECT_THROW((void)ingest_on(3, "ranks", adjust, stopping), Interrupted);
+  expect_all_stop(/*num_ranks=*/3, /*asked=*/0);
   expect_resumes(2);
 }
 
 TEST_F(IngestOfRanks, AllStopWhereAnotherIsAskedTo) {
-  write_titles(3000);
-  std::stop_source stop;
-  const auto stopping = [&](std::int64_t done) {
-    if (done < 300) return;
-    stop.request_stop();
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // until all have heard of it
-  };
-  const auto adjust = [&](int rank, IngestOptions& own) {
-    if (rank == 1) own.stop = stop.get_token();
-  };
-  EXPECT_THROW((void)ingest_on(2, "ranks", adjust, stopping), Interrupted);
+  expect_all_stop(/*num_ranks=*/2, /*asked=*/1);
   expect_resumes(3);
 }
 

@@ -1,5 +1,7 @@
 #include "mmra/bank/table_source.h"
 
+#include <algorithm>
+#include <ranges>
 #include <utility>
 
 namespace mmra::bank {
@@ -35,17 +37,9 @@ std::vector<RowOrigin> merge_rows(const Snapshot& seen, const TableChanges::Sinc
   };
   for (std::size_t i = 0; i < since.ids.size(); ++i) {
     const std::string& id = since.ids[i];
-    std::size_t high = table.num_rows();
-    std::size_t low = row;
-    while (low < high) {
-      const std::size_t middle = low + (high - low) / 2;
-      if (table.id(middle) < id) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    take_rows_before(low);
+    const auto later = std::views::iota(row, table.num_rows());
+    take_rows_before(
+        *std::ranges::partition_point(later, [&](std::size_t at) { return table.id(at) < id; }));
     if (row < table.num_rows() && table.id(row) == id) ++row;
     const auto record = seen.find(id);
     if (!record) continue;

@@ -55,6 +55,23 @@ class Transfer {
 
   TransferReport run() {
     expected_ = digests_of(from_);
+    report_.num_records = static_cast<std::int64_t>(expected_.size());
+    report_.num_same = report_.num_records - send_what_differs();
+    if (options_.begin_verifying) options_.begin_verifying();
+    std::vector<Problem> problems = into_.verify();
+    if (!problems.empty()) {
+      // A server that was killed may have lost what it had acknowledged.
+      static_cast<void>(into_.repair());
+      send_what_differs();
+      problems = into_.verify();
+    }
+    require_true_copy(problems);
+    return report_;
+  }
+
+ private:
+  /// How many records that was. Throws Interrupted when stopped.
+  std::int64_t send_what_differs() {
     const Digests there = digests_of(into_);
     for (const auto& [id, digest] : there) {
       if (expected_.contains(id)) continue;
@@ -71,8 +88,6 @@ class Transfer {
     };
     std::int64_t num_to_send = 0;
     for (const auto& [id, digest] : expected_) num_to_send += is_wanted(id) ? 1 : 0;
-    report_.num_records = static_cast<std::int64_t>(expected_.size());
-    report_.num_same = report_.num_records - num_to_send;
     if (options_.begin) options_.begin(num_to_send);
     from_.for_each_stored(is_wanted, [&](StoredRecord&& stored) {
       add(std::move(stored));
@@ -80,12 +95,9 @@ class Transfer {
     });
     commit();
     if (options_.stop.stop_requested()) throw Interrupted();
-    if (options_.begin_verifying) options_.begin_verifying();
-    verify();
-    return report_;
+    return num_to_send;
   }
 
- private:
   void add(StoredRecord stored) {
     num_values_ +=
         stored.features.visual_tokens.values.size() + stored.features.text_tokens.values.size();
@@ -102,7 +114,7 @@ class Transfer {
     if (options_.acknowledge) options_.acknowledge(report_.num_sent);
   }
 
-  void verify() const {
+  void require_true_copy(const std::vector<Problem>& problems) const {
     const Digests there = digests_of(into_);
     if (there.size() != expected_.size()) {
       fail(std::to_string(there.size()) + " records are there, " +
@@ -115,7 +127,6 @@ class Transfer {
         fail("the checksum of the record " + in_quotes(id) + " is another");
       }
     }
-    const std::vector<Problem> problems = into_.verify();
     if (!problems.empty()) {
       fail((problems.front().id.empty() ? "" : in_quotes(problems.front().id) + ": ") +
            problems.front().what);

@@ -26,8 +26,9 @@ struct TransferOptions {
 /// Makes the bank in `into` a copy of that in `from`, encoders and all; either may be a directory
 /// or on a server. Only what differs is sent, in durable batches: stopped or killed, it goes on
 /// when it is called again. Afterwards the copy is read in full, and count and checksums are
-/// compared. Throws Error{kInvalidInput} where `into` holds another bank's records, {kCorruptData}
-/// where the copy is not the same afterwards, Interrupted.
+/// compared; what is damaged there (MemoryBank::repair) is sent again, once. Throws
+/// Error{kInvalidInput} where `into` holds another bank's records, {kCorruptData} where the copy is
+/// not the same afterwards, Interrupted.
 TransferReport transfer_bank(const std::filesystem::path& from, const std::filesystem::path& into,
                              const TransferOptions& options);
 

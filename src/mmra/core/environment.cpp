@@ -1,5 +1,9 @@
 #include "mmra/core/environment.h"
 
+#include <unistd.h>
+
+#include <array>
+#include <climits>
 #include <cstdlib>
 
 #include "mmra/core/error.h"
@@ -9,6 +13,11 @@ namespace mmra {
 std::string environment_variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
+}
+
+std::string host_name() {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
 }
 
 std::filesystem::path cache_directory(const char* variable, const std::string& folder,

@@ -46,6 +46,11 @@ class Communicator {
 /// One process alone.
 [[nodiscard]] std::unique_ptr<Communicator> make_single_communicator();
 
+/// Whether this process shares its work with no other; null: nobody was asked to.
+[[nodiscard]] inline bool is_alone(const Communicator* ranks) {
+  return ranks == nullptr || ranks->size() == 1;
+}
+
 /// Whether `value` is true on any rank.
 [[nodiscard]] bool any_of(Communicator& communicator, bool value);
 

@@ -3,12 +3,11 @@
 #include <dlfcn.h>
 
 #include <charconv>
-#include <cstdlib>
 #include <filesystem>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "mmra/core/environment.h"
 #include "mmra/core/error.h"
 #include "mmra/distributed/mpi_abi.h"
 
@@ -28,9 +27,7 @@ constexpr struct {
                   {"PMIX_RANK", "SLURM_STEP_NUM_TASKS"}};
 
 std::optional<int> number_in(const char* variable) {
-  const char* text = std::getenv(variable);
-  if (text == nullptr) return std::nullopt;
-  const std::string_view digits(text);
+  const std::string digits = environment_variable(variable);
   int value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
@@ -40,10 +37,8 @@ std::optional<int> number_in(const char* variable) {
 /// In the order in which they are tried: beside the running program, where the user says, where the
 /// system's loader looks.
 std::vector<std::string> candidates() {
+  if (std::string given = environment_variable("MMRA_MPI_LIBRARY"); !given.empty()) return {given};
   std::vector<std::string> paths;
-  if (const char* given = std::getenv("MMRA_MPI_LIBRARY"); given != nullptr && *given != '\0') {
-    return {given};
-  }
   std::error_code code;
   const fs::path program = fs::read_symlink("/proc/self/exe", code);
   if (!code) paths.push_back((program.parent_path().parent_path() / "lib" / kFileName).string());

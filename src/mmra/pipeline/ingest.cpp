@@ -176,7 +176,7 @@ IngestReport ingest(const fs::path& manifest, const IngestOptions& options,
                     ProgressSink& progress) {
   const auto started = Clock::now();
   distributed::Communicator* const ranks =
-      options.ranks != nullptr && options.ranks->size() > 1 ? options.ranks : nullptr;
+      distributed::is_alone(options.ranks) ? nullptr : options.ranks;
   if (ranks != nullptr && !ranks->is_first()) {
     help_ingest(options, *ranks);
     return {};

@@ -1,14 +1,12 @@
 #include "mmra/pipeline/ingest_ranks.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
-#include <climits>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "mmra/core/environment.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/core/scratch_directory.h"
@@ -26,12 +24,6 @@ constexpr std::int64_t kLeastRowsPerJob = 2;  ///< one at work, one that waits
 constexpr int kBatchesHeld = 2;               ///< one at work, one that gathers
 constexpr std::int64_t kRowsPerMessage = 64;
 constexpr std::size_t kFinishedRowsPerMessage = 64;
-
-std::string host_name() {
-  char name[HOST_NAME_MAX + 1] = "";
-  ::gethostname(name, sizeof name - 1);
-  return name;
-}
 
 std::vector<IngestSetup::File> read_files_below(const fs::path& folder) {
   std::vector<IngestSetup::File> files;

@@ -179,10 +179,6 @@ void append_from(distributed::Communicator& ranks, int from, std::size_t count,
   std::memcpy(to.data() + begin, bytes.data(), bytes.size());
 }
 
-bool is_alone(const TrainRequest& request) {
-  return request.ranks == nullptr || request.ranks->size() == 1;
-}
-
 bool is_first(const TrainRequest& request) {
   return request.ranks == nullptr || request.ranks->is_first();
 }
@@ -241,7 +237,8 @@ Rows retrieve_for_training(const bank::FeatureTable& features, const bank::BankT
                            std::vector<std::int32_t> valid_rows, int k, const TrainRequest& request,
                            ProgressSink& progress) {
   const auto retrieve = [&](std::vector<std::int32_t> rows) {
-    if (!is_alone(request)) return retrieve_together(table, std::move(rows), k, request);
+    if (!distributed::is_alone(request.ranks))
+      return retrieve_together(table, std::move(rows), k, request);
     return retrieve_for_rows(table, std::move(rows), k, request.rules, request.num_threads,
                              request.stop);
   };
@@ -360,7 +357,7 @@ void save_model(const model::Predictor& predictor, const TrainRequest& request,
 TrainSummary train_model(const TrainRequest& request, ProgressSink& progress) {
   const auto started = std::chrono::steady_clock::now();
   const System& system = find_system(request.model);
-  if (!is_alone(request)) require_learns_in_epochs(system);
+  if (!distributed::is_alone(request.ranks)) require_learns_in_epochs(system);
   std::optional<Duration> horizon;
   if (!request.horizon.empty()) horizon = bank::require_horizon(request.horizon);
   const LoadedBank loaded =
@@ -372,7 +369,8 @@ TrainSummary train_model(const TrainRequest& request, ProgressSink& progress) {
   require_rows(train_rows.size(), kMinTrainRows, "train", run);
   require_rows(valid_rows.size(), kMinValidRows, "valid", run);
   system.take_from_bank(run, loaded.info.schema, labels_of(loaded.features, train_rows));
-  if (!is_alone(request)) require_same_run(run, fingerprint_run(run, loaded.info));
+  if (!distributed::is_alone(request.ranks))
+    require_same_run(run, fingerprint_run(run, loaded.info));
   if (is_first(request)) prepare_model_directory(request);
 
   const Rows rows =

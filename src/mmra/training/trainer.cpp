@@ -133,14 +133,11 @@ std::vector<float> labels_of(const bank::FeatureTable& features,
   return labels;
 }
 
-bool is_alone(const TrainOptions& options) {
-  return options.ranks == nullptr || options.ranks->size() == 1;
-}
-
 /// Ranks stop together: none may wait for a step of one that has stopped.
 bool is_stopped(const TrainOptions& options) {
   const bool stopped = options.stop.stop_requested();
-  return is_alone(options) ? stopped : distributed::any_of(*options.ranks, stopped);
+  return distributed::is_alone(options.ranks) ? stopped
+                                              : distributed::any_of(*options.ranks, stopped);
 }
 
 /// One pass over the training rows; the mean loss a row.
@@ -185,7 +182,7 @@ std::vector<float> predict_stop_rows(model::IterativePredictor& predictor, const
                          options.batch_size);
   };
   const std::size_t total = data.stop.rows.size();
-  if (is_alone(options)) return predict(0, total);
+  if (distributed::is_alone(options.ranks)) return predict(0, total);
   distributed::Communicator& ranks = *options.ranks;
   const distributed::Share share = distributed::share_of(total, ranks.rank(), ranks.size());
   const std::vector<float> own = predict(share.begin, share.count);
@@ -211,7 +208,7 @@ EpochRecord measure(model::IterativePredictor& predictor, const TrainingData& da
 TrainingHistory resume(const Checkpoint& checkpoint, model::IterativePredictor& predictor,
                        const TrainOptions& options) {
   if (!options.resume) return {};
-  if (!is_alone(options)) {
+  if (!distributed::is_alone(options.ranks)) {
     return checkpoint.load_on_all(predictor, *options.ranks).value_or(TrainingHistory{});
   }
   return checkpoint.exists() ? checkpoint.load(predictor) : TrainingHistory{};
@@ -231,7 +228,7 @@ TrainingHistory train(model::IterativePredictor& predictor, const TrainingData& 
   check_instances(data.train);
   check_instances(data.stop);
   const Checkpoint checkpoint(options.checkpoint_directory, options.run_fingerprint);
-  if (!is_alone(options)) predictor.share_steps(*options.ranks);
+  if (!distributed::is_alone(options.ranks)) predictor.share_steps(*options.ranks);
   TrainingHistory history = resume(checkpoint, predictor, options);
   if (!history.epochs.empty()) {
     progress.note("resuming after epoch " + std::to_string(history.epochs.back().epoch));
@@ -253,7 +250,8 @@ TrainingHistory train(model::IterativePredictor& predictor, const TrainingData& 
       history.best_epoch = epoch;
       predictor.keep_best();
     }
-    if (is_alone(options) || options.ranks->is_first()) checkpoint.save(predictor, history);
+    if (distributed::is_alone(options.ranks) || options.ranks->is_first())
+      checkpoint.save(predictor, history);
     progress.note(describe(record, best));
   }
   predictor.restore_best();

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +11,7 @@
 
 #include "mmra/bank/milvus/stored_row.h"
 #include "mmra/bank/text_checks.h"
+#include "mmra/core/environment.h"
 #include "mmra/core/error.h"
 
 namespace mmra::bank {
@@ -24,11 +24,6 @@ using Clock = std::chrono::system_clock;
 constexpr std::chrono::minutes kLasts{10};
 constexpr std::chrono::seconds kRenewedAfter{30};
 constexpr int kMaxHolders = 100;
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
-}
 
 /// When a process began, in the kernel's ticks since boot: the second part of its identity, since
 /// numbers of processes are used again. 0: there is no such process.

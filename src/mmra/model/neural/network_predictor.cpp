@@ -1,7 +1,6 @@
 #include "mmra/model/neural/network_predictor.h"
 
 #include <ATen/Parallel.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <array>
@@ -76,9 +75,6 @@ void NetworkPredictor::use_threads() const {
   // Asked first: setting the number makes LibTorch build a pool of (spinning) threads anew each
   // time.
   if (at::get_num_threads() != num_threads_) at::set_num_threads(num_threads_);
-  // LibTorch remembers one number for the process, OpenMP one for each thread: models that are
-  // trained side by side would else depend on what their threads did before.
-  omp_set_num_threads(num_threads_);
 }
 
 Adam& NetworkPredictor::optimiser() {
