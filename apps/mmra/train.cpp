@@ -296,6 +296,12 @@ void add_network_flags(CLI::App& command, TrainFlags& flags) {
                     ->check(at_least(1)));
   add_of_epochs(
       command.add_option("--batch", request.batch_size, "Rows a step")->check(at_least(1)));
+  add_of_epochs(
+      command
+          .add_option("--micro-batches", request.num_micro_batches,
+                      "Parts of a step that threads and ranks of mpirun share: at least as "
+                      "many as ranks. The result depends on it, not on who computes")
+          ->check(CLI::Range(1, 1024)));
   add_of_epochs(command.add_option("--lr", request.config.learning_rate, "Learning rate of Adam")
                     ->check(CLI::PositiveNumber));
   add_of_epochs(command

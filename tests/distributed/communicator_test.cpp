@@ -34,9 +34,9 @@ TEST(SingleCommunicator, IsAlone) {
   const auto single = make_single_communicator();
   EXPECT_EQ(single->rank(), 0);
   EXPECT_EQ(single->size(), 1);
-  std::vector<float> values = {1.0F, 2.0F};
+  std::vector<double> values = {1.0, 2.0};
   single->all_reduce_sum(values);
-  EXPECT_THAT(values, ::testing::ElementsAre(1.0F, 2.0F));
+  EXPECT_THAT(values, ::testing::ElementsAre(1.0, 2.0));
   std::string bytes = "same";
   single->broadcast(bytes, 0);
   EXPECT_EQ(bytes, "same");

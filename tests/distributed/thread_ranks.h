@@ -36,7 +36,7 @@ class ThreadGroup {
     changed_.notify_all();
   }
 
-  std::vector<std::vector<float>> values_;
+  std::vector<std::vector<double>> values_;
   std::string bytes_;
 
   void put(int to, distributed::Message message) {
@@ -67,12 +67,12 @@ class ThreadCommunicator final : public distributed::Communicator {
 
   [[nodiscard]] int rank() const override { return rank_; }
   [[nodiscard]] int size() const override { return group_.size(); }
-  void all_reduce_sum(std::span<float> values) override {
+  void all_reduce_sum(std::span<double> values) override {
     group_.meet([&] { group_.values_.assign(static_cast<std::size_t>(size()), {}); });
     group_.values_[static_cast<std::size_t>(rank_)].assign(values.begin(), values.end());
     group_.meet();
     for (std::size_t i = 0; i < values.size(); ++i) {
-      values[i] = 0.0F;
+      values[i] = 0.0;
       for (const auto& each : group_.values_) values[i] += each.at(i);
     }
     group_.meet();

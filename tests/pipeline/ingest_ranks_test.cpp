@@ -64,7 +64,7 @@ class CountingCommunicator final : public Communicator {
   CountingCommunicator(Communicator& ranks, Sent& sent) : ranks_(ranks), sent_(sent) {}
   [[nodiscard]] int rank() const override { return ranks_.rank(); }
   [[nodiscard]] int size() const override { return ranks_.size(); }
-  void all_reduce_sum(std::span<float> values) override { ranks_.all_reduce_sum(values); }
+  void all_reduce_sum(std::span<double> values) override { ranks_.all_reduce_sum(values); }
   void broadcast(std::string& bytes, int root) override { ranks_.broadcast(bytes, root); }
   void send(int to, std::string_view bytes) override {
     ranks_.send(to, bytes);

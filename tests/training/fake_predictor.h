@@ -36,7 +36,10 @@ class FakePredictor final : public model::IterativePredictor {
     if (after_step) after_step(steps);
     return batch.query_rows.at(0);
   }
-  void share_steps(distributed::Communicator& communicator) override { ranks = &communicator; }
+  void divide_steps(int num_micro_batches, distributed::Communicator* all_ranks) override {
+    divided_into = num_micro_batches;
+    ranks = all_ranks;
+  }
   void save_training_state(const std::filesystem::path& file) const override {
     write_file_atomically(file, std::to_string(steps) + " " + std::to_string(best));
   }
@@ -53,6 +56,7 @@ class FakePredictor final : public model::IterativePredictor {
   std::vector<model::Batch> trained;
   std::vector<std::vector<float>> trained_targets;
   std::vector<model::Batch> predicted;
+  int divided_into = 0;
   distributed::Communicator* ranks = nullptr;
   std::function<void(int steps)> after_step;
 

@@ -389,9 +389,10 @@ TEST_F(Trainer, RefusesDataAndOptionsThatCannotBe) {
     data_.data = good;
   };
   const ErrorKind invalid = ErrorKind::kInvalidInput;
-  expect_refused(invalid, "got 0, 6 and 6", [](auto&, auto& o) { o.batch_size = 0; });
-  expect_refused(invalid, "got 4, 0 and 6", [](auto&, auto& o) { o.max_epochs = 0; });
-  expect_refused(invalid, "got 4, 6 and -1", [](auto&, auto& o) { o.patience = -1; });
+  expect_refused(invalid, "got 0, 6, 6 and 1", [](auto&, auto& o) { o.batch_size = 0; });
+  expect_refused(invalid, "got 4, 0, 6 and 1", [](auto&, auto& o) { o.max_epochs = 0; });
+  expect_refused(invalid, "got 4, 6, -1 and 1", [](auto&, auto& o) { o.patience = -1; });
+  expect_refused(invalid, "got 4, 6, 6 and 0", [](auto&, auto& o) { o.num_micro_batches = 0; });
   expect_refused(invalid, "no training rows", [](auto& d, auto&) { d.train = {}; });
   expect_refused(invalid, "no rows that decide", [](auto& d, auto&) { d.stop = {}; });
   expect_refused(invalid, "row 16 of the training rows",
@@ -416,11 +417,13 @@ class TrainerOfRanks : public Trainer {
     bool interrupted = false;
   };
   static constexpr std::size_t kRanks = 3;
+  static constexpr int kMicroBatches = 5;
 
   void run_all() {
     testing::run_on_threads(kRanks, [&](distributed::Communicator& ranks) {
       Rank& own = ranks_[static_cast<std::size_t>(ranks.rank())];
       own.options.ranks = &ranks;
+      own.options.num_micro_batches = kMicroBatches;
       try {
         own.history = run(own.predictor, own.options);
       } catch (const Interrupted&) {
@@ -440,6 +443,7 @@ TEST_F(TrainerOfRanks, MeasuresInSharesAndEndsAlikeEverywhere) {
   for (const Rank& rank : ranks_) {
     expect_same(rank.history, alone.history);
     EXPECT_NE(rank.predictor.ranks, nullptr);
+    EXPECT_EQ(rank.predictor.divided_into, kMicroBatches);
     EXPECT_EQ(rank.predictor.steps, alone.predictor.steps) << "the best epoch's";
     EXPECT_EQ(rank.predictor.trained.size(), alone.predictor.trained.size());
     for (const model::Batch& batch : rank.predictor.predicted) {

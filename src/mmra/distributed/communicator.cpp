@@ -12,7 +12,7 @@ class SingleCommunicator final : public Communicator {
  public:
   [[nodiscard]] int rank() const override { return 0; }
   [[nodiscard]] int size() const override { return 1; }
-  void all_reduce_sum(std::span<float> /*values*/) override {}
+  void all_reduce_sum(std::span<double> /*values*/) override {}
   void broadcast(std::string& /*bytes*/, int /*root*/) override {}
   void send(int /*to*/, std::string_view /*bytes*/) override {
     throw Error(ErrorKind::kInternal, "a process alone was told to send to another");
@@ -30,9 +30,9 @@ std::unique_ptr<Communicator> make_single_communicator() {
 
 bool any_of(Communicator& communicator, bool value) {
   if (communicator.size() == 1) return value;
-  float count = value ? 1.0F : 0.0F;
+  double count = value ? 1.0 : 0.0;
   communicator.all_reduce_sum(std::span(&count, 1));
-  return count > 0.0F;
+  return count > 0.0;
 }
 
 Share share_of(std::size_t total, int rank, int size) {

@@ -29,7 +29,7 @@ class Communicator {
   [[nodiscard]] virtual int rank() const = 0;
   [[nodiscard]] virtual int size() const = 0;
   /// Replaces each element by its sum over all ranks, which give as many; all get the same bits.
-  virtual void all_reduce_sum(std::span<float> values) = 0;
+  virtual void all_reduce_sum(std::span<double> values) = 0;
   /// Gives rank `root`'s bytes, of any number, to all.
   virtual void broadcast(std::string& bytes, int root) = 0;
   /// Returns when `bytes` may be changed; messages from one rank to another keep their order.

@@ -10,7 +10,7 @@ namespace mmra::distributed {
 // been compiled from the same headers.
 
 /// Raise the number when Communicator changes.
-[[nodiscard]] inline std::string mpi_abi() { return "1"; }
+[[nodiscard]] inline std::string mpi_abi() { return "2"; }
 
 inline constexpr char kMpiAbiSymbol[] = "mmra_mpi_abi";
 inline constexpr char kMpiOpenSymbol[] = "mmra_mpi_open";

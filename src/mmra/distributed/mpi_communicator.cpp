@@ -51,10 +51,10 @@ class MpiCommunicator final : public Communicator {
   [[nodiscard]] int rank() const override { return rank_; }
   [[nodiscard]] int size() const override { return size_; }
 
-  void all_reduce_sum(std::span<float> values) override {
+  void all_reduce_sum(std::span<double> values) override {
     for (std::size_t begin = 0; begin < values.size(); begin += kLargestCall) {
       const std::size_t count = std::min(kLargestCall, values.size() - begin);
-      check(MPI_Allreduce(MPI_IN_PLACE, values.data() + begin, static_cast<int>(count), MPI_FLOAT,
+      check(MPI_Allreduce(MPI_IN_PLACE, values.data() + begin, static_cast<int>(count), MPI_DOUBLE,
                           MPI_SUM, MPI_COMM_WORLD),
             "add up over the ranks");
     }

@@ -16,7 +16,7 @@ namespace mmra::model {
 
 /// Raise the first number when a signature or the meaning of a field changes.
 [[nodiscard]] inline std::string neural_abi() {
-  return "3/" + std::to_string(sizeof(MmraConfig)) + "/" +
+  return "4/" + std::to_string(sizeof(MmraConfig)) + "/" +
          std::to_string(sizeof(NeuralBaselineConfig)) + "/" + std::to_string(sizeof(Batch)) + "/" +
          std::to_string(sizeof(bank::FeatureTable));
 }

@@ -68,11 +68,14 @@ class IterativePredictor : public Predictor {
   /// One optimiser step on the predictor's objective, which contains the mean squared error against
   /// `targets` [B] (log2); returns that error before the step.
   virtual double train_step(const Batch& batch, const std::vector<float>& targets) = 0;
-  /// From now on all ranks of `communicator`, which must outlive the training, take each step
-  /// together: all are given the same batch, each computes its share of the rows, and all end with
-  /// the weights that a process alone would have (but for rounding). Said once, before the first
-  /// step. Throws Error{kUnsupported} where a step cannot be divided.
-  virtual void share_steps(distributed::Communicator& communicator) = 0;
+  /// From now on each step's batch is divided into `num_micro_batches`, whose gradients are added
+  /// up: by the threads of this process, and where `ranks` is not null, by all of them. It must
+  /// outlive the training, all ranks are given the same batches, and all end with the weights
+  /// that one process would have: the numbers depend on how many micro-batches there are, not on
+  /// who computes them. Said once, before the first step. A model whose step cannot be divided
+  /// computes it whole, and throws Error{kUnsupported} where there are several ranks;
+  /// Error{kInvalidInput} where there are more ranks than micro-batches.
+  virtual void divide_steps(int num_micro_batches, distributed::Communicator* ranks) = 0;
   /// For predictors that learn from features without labels (transductive ones): `rows` of
   /// `features`, which must outlive the training. Said once, before the first step; the popularity
   /// of these rows is not to be read.

@@ -95,6 +95,7 @@ std::string fingerprint_run(const TrainRequest& request, const bank::BankInfo& i
                          {"near_duplicates_dropped", request.rules.drop_near_duplicates},
                          {"horizon", request.horizon},
                          {"batch", request.batch_size},
+                         {"micro_batches", request.num_micro_batches},
                          {"patience", request.patience},
                          {"least_steps", request.least_steps},
                          {"bank", bank::full_name_of(request.bank_directory)}};
@@ -285,6 +286,7 @@ std::unique_ptr<model::Predictor> learn(Learner learner, const Rows& rows,
   const int factor = epochs_factor(request, rows.data.train.rows.size());
   options.max_epochs = factor * request.max_epochs;
   options.batch_size = request.batch_size;
+  options.num_micro_batches = request.num_micro_batches;
   options.patience = factor * request.patience;
   options.seed = find_system(request.model).seed(request);
   options.shuffle = request.rules.protocol != Protocol::kAuthors;

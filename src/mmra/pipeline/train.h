@@ -36,8 +36,9 @@ struct TrainRequest {
   RowRules rules;
   /// "7d": labels are popularities so long after posting (bank::label_of); empty: the bank's own.
   std::string horizon;
-  int max_epochs = 0;  ///< this and the next two: of what learns in epochs
+  int max_epochs = 0;  ///< this and the next three: of what learns in epochs
   int batch_size = 0;
+  int num_micro_batches = 2;
   int patience = 0;
   /// Where the train rows are so few that max_epochs makes fewer steps than this, max_epochs and
   /// patience grow in proportion; 0: never.

@@ -37,11 +37,13 @@ void check_examples(const Examples& examples, const bank::FeatureTable& features
 }
 
 void check(const TrainingData& data, const TrainOptions& options) {
-  if (options.batch_size < 1 || options.max_epochs < 1 || options.patience < 1) {
+  if (options.batch_size < 1 || options.max_epochs < 1 || options.patience < 1 ||
+      options.num_micro_batches < 1) {
     throw Error(ErrorKind::kInvalidInput,
-                "training needs batches, epochs and patience of at least 1, got " +
+                "training needs batches, epochs, patience and micro-batches of at least 1, got " +
                     std::to_string(options.batch_size) + ", " + std::to_string(options.max_epochs) +
-                    " and " + std::to_string(options.patience));
+                    ", " + std::to_string(options.patience) + " and " +
+                    std::to_string(options.num_micro_batches));
   }
   if (data.features == nullptr) throw Error(ErrorKind::kInternal, "training without features");
   check_examples(data.train, *data.features, "training rows");
@@ -186,10 +188,10 @@ std::vector<float> predict_stop_rows(model::IterativePredictor& predictor, const
   distributed::Communicator& ranks = *options.ranks;
   const distributed::Share share = distributed::share_of(total, ranks.rank(), ranks.size());
   const std::vector<float> own = predict(share.begin, share.count);
-  std::vector<float> all(total, 0.0F);
+  std::vector<double> all(total, 0.0);
   std::copy(own.begin(), own.end(), all.begin() + static_cast<std::ptrdiff_t>(share.begin));
   ranks.all_reduce_sum(all);
-  return all;
+  return {all.begin(), all.end()};
 }
 
 EpochRecord measure(model::IterativePredictor& predictor, const TrainingData& data,
@@ -228,7 +230,7 @@ TrainingHistory train(model::IterativePredictor& predictor, const TrainingData& 
   check_instances(data.train);
   check_instances(data.stop);
   const Checkpoint checkpoint(options.checkpoint_directory, options.run_fingerprint);
-  if (!distributed::is_alone(options.ranks)) predictor.share_steps(*options.ranks);
+  predictor.divide_steps(options.num_micro_batches, options.ranks);
   TrainingHistory history = resume(checkpoint, predictor, options);
   if (!history.epochs.empty()) {
     progress.note("resuming after epoch " + std::to_string(history.epochs.back().epoch));

@@ -34,6 +34,8 @@ struct TrainingData {
 struct TrainOptions {
   int max_epochs = 100;
   int batch_size = 64;
+  /// What a step is divided into (IterativePredictor::divide_steps).
+  int num_micro_batches = 1;
   int patience = 20;          ///< epochs without a better nMSE on `stop`
   std::uint64_t seed = 2024;  ///< of the shuffling
   bool shuffle = true;        ///< else batches in the order of the rows, as the authors' code does

@@ -20,7 +20,7 @@ NetworkSettings settings_of(const MmraConfig& config) {
 }  // namespace
 
 MmraPredictor::MmraPredictor(const MmraConfig& config, int num_threads)
-    : NetworkPredictor([&] { return make_network(config, at::kFloat); }, settings_of(config),
+    : NetworkPredictor([config] { return make_network(config, at::kFloat); }, settings_of(config),
                        num_threads) {}
 
 MmraPredictor::MmraPredictor(const std::filesystem::path& directory, int num_threads)
@@ -28,7 +28,7 @@ MmraPredictor::MmraPredictor(const std::filesystem::path& directory, int num_thr
 
 MmraPredictor::MmraPredictor(const MmraConfig& config, const std::filesystem::path& directory,
                              int num_threads)
-    : NetworkPredictor([&] { return make_network(config, at::kFloat); }, settings_of(config),
+    : NetworkPredictor([config] { return make_network(config, at::kFloat); }, settings_of(config),
                        directory, num_threads) {}
 
 }  // namespace mmra::model::neural

@@ -3,14 +3,12 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <utility>
 
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/model/neural/error_translation.h"
-#include "mmra/model/neural/shared_step.h"
 
 namespace mmra::model::neural {
 namespace {
@@ -52,10 +50,10 @@ void copy(const std::vector<at::Tensor>& from, const std::vector<at::Tensor>& to
 
 NetworkPredictor::NetworkPredictor(const MakeNetwork& make, NetworkSettings settings,
                                    int num_threads)
-    : settings_(std::move(settings)), num_threads_(std::max(1, num_threads)) {
+    : make_(make), settings_(std::move(settings)), num_threads_(std::max(1, num_threads)) {
   use_threads();
   translate_errors([&] {
-    network_ = make();
+    network_ = make_();
     optimiser_ = std::make_unique<Adam>(network_->parameters().all(), settings_.adam);
   });
 }
@@ -131,20 +129,15 @@ double NetworkPredictor::train_step(const Batch& batch, const std::vector<float>
   Adam& adam = optimiser();
   use_threads();
   return translate_errors([&] {
-    const at::AutoGradMode with_gradients(true);
-    const double squared_error =
-        communicator_ == nullptr ? step_alone(batch, targets) : step_together(batch, targets);
+    const at::Tensor wanted =
+        (at::tensor(targets, at::kFloat) - settings_.label_mean) / settings_.label_std;
+    const StepLosses losses =
+        shared_step_ ? shared_step_->compute(batch, wanted) : compute_whole(batch, wanted);
+    require_finite(losses.squared_error);
+    require_finite(losses.total);
     adam.step();
-    return squared_error * settings_.label_std * settings_.label_std;
+    return losses.squared_error * settings_.label_std * settings_.label_std;
   });
-}
-
-Network::Objective NetworkPredictor::objective_of(const Batch& batch,
-                                                  const std::vector<float>& targets,
-                                                  const Draws& draws) const {
-  const at::Tensor wanted =
-      (at::tensor(targets, at::kFloat) - settings_.label_mean) / settings_.label_std;
-  return network_->objective(batch, wanted, draws);
 }
 
 void NetworkPredictor::require_finite(double loss) const {
@@ -154,43 +147,26 @@ void NetworkPredictor::require_finite(double loss) const {
                   ": the loss is not finite; lower the learning rate or check the labels");
 }
 
-double NetworkPredictor::step_alone(const Batch& batch, const std::vector<float>& targets) {
+StepLosses NetworkPredictor::compute_whole(const Batch& batch, const at::Tensor& wanted) {
+  const at::AutoGradMode with_gradients(true);
   const Network::Objective objective =
-      objective_of(batch, targets, network_->parameters().generator());
-  const double squared_error = objective.squared_error.item<double>();
-  require_finite(squared_error);
-  require_finite(objective.total.item<double>());
+      network_->objective(batch, wanted, network_->parameters().generator());
   objective.total.backward();
-  return squared_error;
+  return {objective.total.item<double>(), objective.squared_error.item<double>()};
 }
 
-double NetworkPredictor::step_together(const Batch& batch, const std::vector<float>& targets) {
-  const RowShare share = share_rows(batch.query_rows.size(), *communicator_);
-  const Batch own = rows_of(batch, share.rows);
-  const auto first = targets.begin() + static_cast<std::ptrdiff_t>(share.rows.begin);
-  const std::vector<float> own_targets(first,
-                                       first + static_cast<std::ptrdiff_t>(share.rows.count));
-  const Network::Objective objective =
-      objective_of(own, own_targets, Draws(network_->parameters().generator(), batch, share.rows));
-  (objective.total * share.weight).backward();
-  std::array<float, 2> losses = {
-      static_cast<float>(objective.squared_error.item<double>() * share.weight),
-      static_cast<float>(objective.total.item<double>() * share.weight)};
-  add_up_gradients(network_->parameters().all(), losses, *communicator_, summed_);
-  // Sums, so that all ranks fail together.
-  require_finite(losses[0]);
-  require_finite(losses[1]);
-  return losses[0];
-}
-
-void NetworkPredictor::share_steps(distributed::Communicator& communicator) {
-  if (communicator.size() == 1) return;
-  if (!network_->rows_are_independent()) {
+void NetworkPredictor::divide_steps(int num_micro_batches, distributed::Communicator* ranks) {
+  if (network_->rows_are_independent()) {
+    if (num_micro_batches == 1 && distributed::is_alone(ranks)) return;
+    translate_errors([&] {
+      shared_step_ =
+          std::make_unique<SharedStep>(*network_, make_, num_micro_batches, num_threads_, ranks);
+    });
+  } else if (!distributed::is_alone(ranks)) {
     throw Error(ErrorKind::kUnsupported,
                 "this model compares the rows of a batch with each other, so that a step cannot be "
                 "divided; train it in one process, without mpirun");
   }
-  communicator_ = &communicator;
 }
 
 void NetworkPredictor::see_unlabelled(const bank::FeatureTable& features,

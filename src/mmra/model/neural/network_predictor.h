@@ -8,6 +8,7 @@
 
 #include "mmra/model/neural/adam.h"
 #include "mmra/model/neural/network.h"
+#include "mmra/model/neural/shared_step.h"
 #include "mmra/model/neural/tensor_files.h"
 #include "mmra/model/predictor.h"
 
@@ -29,7 +30,7 @@ class NetworkPredictor : public IterativePredictor {
   [[nodiscard]] std::vector<float> predict(const Batch& batch) override;
   void save(const std::filesystem::path& directory) const override;
   double train_step(const Batch& batch, const std::vector<float>& targets) override;
-  void share_steps(distributed::Communicator& communicator) override;
+  void divide_steps(int num_micro_batches, distributed::Communicator* ranks) override;
   void see_unlabelled(const bank::FeatureTable& features, std::vector<std::int32_t> rows) override;
   void save_training_state(const std::filesystem::path& file) const override;
   void load_training_state(const std::filesystem::path& file) override;
@@ -39,7 +40,6 @@ class NetworkPredictor : public IterativePredictor {
   [[nodiscard]] Network& network() { return *network_; }
 
  protected:
-  using MakeNetwork = std::function<std::unique_ptr<Network>()>;
   /// A fresh network for training.
   NetworkPredictor(const MakeNetwork& make, NetworkSettings settings, int num_threads);
   /// One whose weights are in `directory`; it predicts only (train_step and the training state are
@@ -54,23 +54,19 @@ class NetworkPredictor : public IterativePredictor {
   [[nodiscard]] NamedTensors named(const std::string& prefix,
                                    const std::vector<at::Tensor>& tensors) const;
   [[nodiscard]] Adam& optimiser();
-  [[nodiscard]] Network::Objective objective_of(const Batch& batch,
-                                                const std::vector<float>& targets,
-                                                const Draws& draws) const;
   /// Throws where the loss is not finite.
   void require_finite(double loss) const;
-  [[nodiscard]] double step_alone(const Batch& batch, const std::vector<float>& targets);
-  [[nodiscard]] double step_together(const Batch& batch, const std::vector<float>& targets);
+  [[nodiscard]] StepLosses compute_whole(const Batch& batch, const at::Tensor& wanted);
   /// Threads are a setting of the calling thread in OpenMP, so every call sets them.
   void use_threads() const;
 
+  MakeNetwork make_;
   NetworkSettings settings_;
   int num_threads_;
   std::unique_ptr<Network> network_;
   std::unique_ptr<Adam> optimiser_;
   std::vector<at::Tensor> best_;
-  distributed::Communicator* communicator_ = nullptr;  ///< null: alone
-  std::vector<float> summed_;                          ///< what the ranks add up
+  std::unique_ptr<SharedStep> shared_step_;  ///< null: each step is computed whole
 };
 
 }  // namespace mmra::model::neural

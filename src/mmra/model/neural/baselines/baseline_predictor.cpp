@@ -47,7 +47,7 @@ std::unique_ptr<Network> make_baseline_network(const NeuralBaselineConfig& confi
 }
 
 BaselinePredictor::BaselinePredictor(const NeuralBaselineConfig& config, int num_threads)
-    : NetworkPredictor([&] { return make_baseline_network(config, at::kFloat); },
+    : NetworkPredictor([config] { return make_baseline_network(config, at::kFloat); },
                        settings_of(config), num_threads) {}
 
 BaselinePredictor::BaselinePredictor(const std::filesystem::path& directory, int num_threads)
@@ -56,7 +56,7 @@ BaselinePredictor::BaselinePredictor(const std::filesystem::path& directory, int
 
 BaselinePredictor::BaselinePredictor(const NeuralBaselineConfig& config,
                                      const std::filesystem::path& directory, int num_threads)
-    : NetworkPredictor([&] { return make_baseline_network(config, at::kFloat); },
+    : NetworkPredictor([config] { return make_baseline_network(config, at::kFloat); },
                        settings_of(config), directory, num_threads) {}
 
 }  // namespace mmra::model::neural
