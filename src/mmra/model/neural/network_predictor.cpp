@@ -9,6 +9,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/core/memory.h"
 #include "mmra/model/neural/error_translation.h"
 #include "mmra/model/neural/shared_step.h"
 
@@ -54,9 +55,13 @@ NetworkPredictor::NetworkPredictor(const MakeNetwork& make, NetworkSettings sett
                                    int num_threads)
     : settings_(std::move(settings)), num_threads_(std::max(1, num_threads)) {
   use_threads();
+  keep_freed_blocks();
   translate_errors([&] {
     network_ = make();
     optimiser_ = std::make_unique<Adam>(network_->parameters().all(), settings_.adam);
+    if (settings_.precision != Precision::kBFloat16) return;
+    for (const Parameter& parameter : network_->parameters().all()) rounded_.keep(parameter.value);
+    optimiser_->round_into(rounded_);
   });
 }
 
@@ -132,6 +137,8 @@ double NetworkPredictor::train_step(const Batch& batch, const std::vector<float>
   use_threads();
   return translate_errors([&] {
     const at::AutoGradMode with_gradients(true);
+    if (std::exchange(rounded_is_stale_, false)) rounded_.round();
+    const ProductPrecision precision(settings_.precision, &rounded_);
     const double squared_error =
         communicator_ == nullptr ? step_alone(batch, targets) : step_together(batch, targets);
     adam.step();
@@ -246,6 +253,7 @@ void NetworkPredictor::load_training_state(const std::filesystem::path& file) {
     state.emplace_back("num_steps", num_steps);
     state.emplace_back("generator", generator);
     load_tensors(file, state, kStateFormat);
+    rounded_is_stale_ = true;
     best_ = std::move(best);
     const auto* counts = steps.data_ptr<std::int64_t>();
     adam.steps().assign(counts, counts + steps.numel());
@@ -265,6 +273,7 @@ void NetworkPredictor::restore_best() {
   translate_errors([&] {
     if (best_.empty()) return;
     copy(best_, weights());
+    rounded_is_stale_ = true;
     if (optimiser_ && !optimiser_->averages().empty()) copy(best_, optimiser_->averages());
   });
 }
