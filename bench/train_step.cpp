@@ -22,7 +22,10 @@ struct Flags {
   std::string variant = "released";
   int frames = 10;
   int text_tokens = 1;
-  int width = 768;
+  int dim = 768;
+  int width = 0;
+  double dropout = 0.0;
+  std::string precision = "f32";
   int k = 10;
   int batch = 64;
   int items = 3000;
@@ -40,11 +43,11 @@ std::vector<Float16Bits> made_tokens(std::mt19937& random, int tokens, int dim) 
 
 bank::FeatureTable made_table(const Flags& flags) {
   std::mt19937 random(1);
-  bank::FeatureTable table(flags.width, flags.width);
+  bank::FeatureTable table(flags.dim, flags.dim);
   for (int item = 0; item < flags.items; ++item) {
-    const auto visual = made_tokens(random, flags.frames, flags.width);
-    const auto text = made_tokens(random, flags.text_tokens, flags.width);
-    table.append({flags.frames, flags.width, visual}, {flags.text_tokens, flags.width, text},
+    const auto visual = made_tokens(random, flags.frames, flags.dim);
+    const auto text = made_tokens(random, flags.text_tokens, flags.dim);
+    table.append({flags.frames, flags.dim, visual}, {flags.text_tokens, flags.dim, text},
                  1.0 + static_cast<double>(random() % 1000));
   }
   return table;
@@ -69,7 +72,14 @@ model::Batch made_batch(const bank::FeatureTable& table, const Flags& flags, std
 model::MmraConfig made_config(const Flags& flags) {
   model::MmraConfig config;
   config.variant = flags.variant == "paper" ? model::Variant::kPaper : model::Variant::kReleased;
-  config.visual_dim = config.text_dim = config.width = flags.width;
+  config.visual_dim = config.text_dim = config.width = flags.dim;
+  if (flags.width > 0) config.width = flags.width;
+  config.precision = flags.precision == "bf16" ? Precision::kBFloat16 : Precision::kFloat32;
+  config.dropout_input = config.token_dropout = config.dropout_hidden = flags.dropout;
+  if (flags.dropout > 0.0) {  // the settings of `mmra train`
+    config.gradient_clip = 1.0;
+    config.ema_decay = 0.999;
+  }
   config.k = flags.k;
   config.learning_rate = 1e-5;
   config.label_mean = 9.0;
@@ -79,9 +89,9 @@ model::MmraConfig made_config(const Flags& flags) {
 void print_setting(const Flags& flags, model::neural::MmraPredictor& predictor) {
   std::int64_t weights = 0;
   for (const auto& [name, value] : predictor.network().parameters().all()) weights += value.numel();
-  std::printf("mmra %s: %d x %d visual, %d x %d text, k %d, batch %d, %lld weights\n",
-              flags.variant.c_str(), flags.frames, flags.width, flags.text_tokens, flags.width,
-              flags.k, flags.batch, static_cast<long long>(weights));
+  std::printf("mmra %s, %s: %d x %d visual, %d x %d text, k %d, batch %d, %lld weights\n",
+              flags.variant.c_str(), flags.precision.c_str(), flags.frames, flags.dim,
+              flags.text_tokens, flags.dim, flags.k, flags.batch, static_cast<long long>(weights));
   using NameFunction = char* (*)();
   const auto core_name =
       reinterpret_cast<NameFunction>(::dlsym(RTLD_DEFAULT, "openblas_get_corename"));
@@ -117,9 +127,15 @@ int main(int argc, char** argv) {
   mmra::bench::Flags flags;
   CLI::App app("Times one training step of the MMRA network");
   app.add_option("--variant", flags.variant)->check(CLI::IsMember({"released", "paper"}));
-  app.add_option("--frames", flags.frames)->check(CLI::PositiveNumber);
+  app.add_option("--frames", flags.frames)->check(CLI::NonNegativeNumber);
   app.add_option("--text-tokens", flags.text_tokens)->check(CLI::PositiveNumber);
-  app.add_option("--width", flags.width)->check(CLI::PositiveNumber);
+  app.add_option("--dim", flags.dim, "Of the features")->check(CLI::PositiveNumber);
+  app.add_option("--width", flags.width, "Of the paper variant; --dim unless told")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--dropout", flags.dropout,
+                 "Above 0: as `mmra train`, with a clipped gradient and averages")
+      ->check(CLI::Range(0.0, 0.9));
+  app.add_option("--precision", flags.precision)->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("-k", flags.k)->check(CLI::PositiveNumber);
   app.add_option("--batch", flags.batch)->check(CLI::PositiveNumber);
   app.add_option("--items", flags.items)->check(CLI::PositiveNumber);

@@ -39,15 +39,13 @@ void add_mpi_flag(CLI::App& command, bool& asked) {
       ->group("Common");
 }
 
-void add_precision_flag(CLI::App& command, encoders::Precision& precision) {
+CLI::Option* add_precision_flag(CLI::App& command, encoders::Precision& precision,
+                                const std::string& what) {
   static const std::map<std::string, encoders::Precision> kNames = {
       {"auto", encoders::Precision::kAuto},
       {"f32", encoders::Precision::kFloat32},
       {"bf16", encoders::Precision::kBFloat16}};
-  command
-      .add_option("--precision", precision,
-                  "Of pretrained encoders: auto (bf16 where the processor has it), f32, bf16 (half "
-                  "the memory)")
+  return command.add_option("--precision", precision, what)
       ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case).description("auto|f32|bf16"))
       ->default_str("auto")
       ->group("Common");

@@ -28,8 +28,11 @@ void add_common_flags(CLI::App& command, CommonOptions& common);
 /// Adds --mpi to a command that several ranks can run together.
 void add_mpi_flag(CLI::App& command, bool& asked);
 
-/// Adds --precision to a command that runs encoders.
-void add_precision_flag(CLI::App& command, encoders::Precision& precision);
+/// Adds --precision to a command that runs encoders, or another that multiplies as `what` says.
+CLI::Option* add_precision_flag(CLI::App& command, encoders::Precision& precision,
+                                const std::string& what =
+                                    "Of pretrained encoders: auto (bf16 where the "
+                                    "processor has it), f32, bf16 (half the memory)");
 
 /// A member of a range check for CLI11 that names what is wanted.
 [[nodiscard]] CLI::Validator at_least(int minimum);

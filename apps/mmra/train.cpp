@@ -18,6 +18,7 @@ namespace {
 struct TrainFlags {
   pipeline::TrainRequest request = pipeline::default_train_request();
   std::string variant = "paper";
+  Precision precision = Precision::kAuto;
   std::string protocol = "honest";
   std::string retrieval = "similar";
   std::vector<std::string> without;
@@ -126,6 +127,7 @@ void set_neural_baseline(const TrainFlags& flags, pipeline::TrainRequest& reques
       pipeline::default_train_request(request.model, request.config.variant);
   model::NeuralBaselineConfig& config = request.neural_baseline;
   config = defaults.neural_baseline;
+  config.precision = request.config.precision;
   config.k = request.config.k;
   config.seed = request.config.seed;
   config.without_visual = request.config.without.visual;
@@ -174,6 +176,7 @@ int run_train(const TrainFlags& flags, const CommonOptions& common,
               .config.similarity_scale;
     }
   }
+  request.config.precision = encoders::resolve(flags.precision);
   request.rules.protocol = *pipeline::parse_protocol(flags.protocol);
   request.rules.instances = *retrieval::parse_choice(flags.retrieval);
   request.config.without = to_without(flags.without);
@@ -308,6 +311,10 @@ void add_network_flags(CLI::App& command, TrainFlags& flags) {
                     .add_option("--patience", request.patience,
                                 "Stop after so many epochs without a better nMSE")
                     ->check(at_least(1)));
+  add_of_epochs(
+      add_precision_flag(command, flags.precision,
+                         "Of products in training: auto (bf16 where the processor multiplies it), "
+                         "f32, bf16; predictions are f32"));
   add_of_epochs(
       command.add_flag("--resume", request.resume, "Go on with an interrupted run in --out"));
 }

@@ -24,6 +24,7 @@ using testing::expect_error;
 MmraConfig unusual_config() {
   MmraConfig config;
   config.variant = Variant::kReleased;
+  config.precision = Precision::kBFloat16;
   config.visual_dim = 96;
   config.text_dim = 48;
   config.width = 33;
@@ -60,6 +61,7 @@ TEST(MmraConfig, ComesBackFromItsJson) {
   const MmraConfig given = unusual_config();
   const MmraConfig back = config_from_json(config_to_json(given), "config.json");
   EXPECT_EQ(back.variant, given.variant);
+  EXPECT_EQ(back.precision, given.precision);
   EXPECT_EQ(back.mlp_hidden, given.mlp_hidden);
   EXPECT_EQ(back.seed, given.seed);
   EXPECT_EQ(back.alpha, given.alpha);
@@ -88,6 +90,7 @@ TEST(MmraConfig, NeedsEveryKey) {
   for (const auto& [key, value] : whole.items()) {
     Json without_it = document();
     without_it.erase(key);
+    if (key == "precision") continue;  // below
     expect_refused(without_it, "has no key \"" + key + "\"");
   }
   const Json ablations = document().at("without");
@@ -95,6 +98,17 @@ TEST(MmraConfig, NeedsEveryKey) {
     Json without_it = document();
     without_it["without"].erase(key);
     expect_refused(without_it, "under \"without\", has no key \"" + key + "\"");
+  }
+}
+
+/// Of before there was a choice.
+TEST(MmraConfig, WithoutAPrecisionWasTrainedInFloat32) {
+  Json json = document();
+  json.erase("precision");
+  EXPECT_EQ(config_from_json(json.dump(), "config.json").precision, Precision::kFloat32);
+  for (const char* name : {"auto", "float32", ""}) {
+    json["precision"] = name;
+    expect_refused(json, std::string("the precision \"") + name + "\", expected \"f32\"");
   }
 }
 

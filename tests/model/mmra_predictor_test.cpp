@@ -36,6 +36,8 @@ class EachVariant : public ::testing::TestWithParam<Variant> {
   bank::FeatureTable table_ = made_table(40, kVisualDim, kTextDim, 4, 6, 1);
   Batch batch_ = made_batch(table_, 12, kInstances, 2);
   TemporaryDirectory directory_;
+
+  void expect_to_go_on(Precision precision);
 };
 
 INSTANTIATE_TEST_SUITE_P(Mmra, EachVariant, ::testing::Values(Variant::kPaper, Variant::kReleased),
@@ -101,8 +103,17 @@ TEST_P(EachVariant, SavesAndLoadsWhatItPredictsWith) {
   EXPECT_EQ(load_mmra(directory_.path(), 2)->predict(batch_), network->predict(batch_));
 }
 
-TEST_P(EachVariant, GoesOnFromItsTrainingStateBitForBit) {
+TEST_P(EachVariant, GoesOnFromItsTrainingStateBitForBit) { expect_to_go_on(Precision::kFloat32); }
+
+TEST_P(EachVariant, GoesOnFromItsTrainingStateBitForBitInBFloat16) {
+  expect_to_go_on(Precision::kBFloat16);
+}
+
+void EachVariant::expect_to_go_on(Precision precision) {
   MmraConfig config = small_mmra(GetParam());
+  config.precision = precision;
+  config.width = 20;
+  config.mlp_hidden = {20};
   config.dropout_hidden = 0.3;
   config.token_dropout = 0.2;
   config.ema_decay = 0.99;

@@ -92,7 +92,8 @@ TEST_P(EachConfig, NeedsEveryKeyWithItsType) {
   for (const auto& [key, value] : whole.items()) {
     Json changed = document();
     changed.erase(key);
-    expect_refused(changed, "has no key \"" + key + "\"");
+    // Of before there was a choice: float32.
+    if (key != "precision") expect_refused(changed, "has no key \"" + key + "\"");
     changed[key] = Json::array({1});
     expect_refused(changed, key);
     changed[key] = value.is_string() ? Json(1) : Json("1");

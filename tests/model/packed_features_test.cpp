@@ -42,8 +42,7 @@ Packed pack(const Batch& batch, Modality modality, const TokenDropout& dropout =
 
 /// [M × dim]; stand-ins are ones and twos.
 at::Tensor aggregated(const PackedFeatures& packed) {
-  at::Tensor instances = packed.features.narrow(0, packed.num_query_tokens,
-                                                packed.features.size(0) - packed.num_query_tokens);
+  at::Tensor instances = packed.instance_features;
   if (packed.has_stand_ins) {
     const at::Tensor ones = at::ones({1, instances.size(1)}, instances.options());
     instances = at::cat({instances, ones, 2.0 * ones});

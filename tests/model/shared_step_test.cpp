@@ -37,6 +37,7 @@ struct Case {
 
 constexpr double kDropout = 0.3;
 constexpr int kMicroBatches = 4;
+constexpr int kBFloat16Width = 32;  ///< narrower layers are computed in float32
 
 /// `rate`: of everything that is drawn at random.
 MmraConfig mmra_config(Variant variant, double rate = kDropout) {
@@ -57,6 +58,15 @@ NeuralBaselineConfig baseline_config(NeuralBaseline kind, Variant variant, doubl
 Case of_mmra(Variant variant) {
   return {"mmra_" + std::string(name_of(variant)),
           [=](int threads, double rate) { return make_mmra(mmra_config(variant, rate), threads); }};
+}
+
+Case of_mmra_in_bfloat16() {
+  return {"mmra_paper_bfloat16", [](int threads, double rate) {
+            MmraConfig config = mmra_config(Variant::kPaper, rate);
+            config.width = kBFloat16Width;
+            config.precision = Precision::kBFloat16;
+            return make_mmra(config, threads);
+          }};
 }
 
 Case of_baseline(NeuralBaseline kind, Variant variant) {
@@ -101,6 +111,7 @@ class EachDivisible : public ::testing::TestWithParam<Case> {
 
 INSTANTIATE_TEST_SUITE_P(All, EachDivisible,
                          ::testing::Values(of_mmra(Variant::kPaper), of_mmra(Variant::kReleased),
+                                           of_mmra_in_bfloat16(),
                                            of_baseline(NeuralBaseline::kClstm, Variant::kPaper),
                                            of_baseline(NeuralBaseline::kClstm, Variant::kReleased),
                                            of_baseline(NeuralBaseline::kCban, Variant::kPaper),

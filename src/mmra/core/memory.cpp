@@ -15,4 +15,13 @@ void return_large_blocks_to_system() noexcept {
 #endif
 }
 
+void keep_freed_blocks() noexcept {
+#ifdef __GLIBC__
+  constexpr int kLargestInHeap = 32 << 20;  // glibc takes no more
+  constexpr int kFreeAtTop = 1 << 30;
+  ::mallopt(M_MMAP_THRESHOLD, kLargestInHeap);
+  ::mallopt(M_TRIM_THRESHOLD, kFreeAtTop);
+#endif
+}
+
 }  // namespace mmra

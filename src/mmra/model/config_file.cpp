@@ -20,4 +20,19 @@ Variant read_variant(StrictReader& reader) {
   reader.fail("has the variant \"" + name + "\", expected \"paper\" or \"released\"");
 }
 
+Precision read_precision(StrictReader& reader) {
+  if (!reader.has("precision")) return Precision::kFloat32;
+  std::string name;
+  reader.read("precision", name);
+  for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16}) {
+    if (name == mmra::name_of(precision)) return precision;
+  }
+  reader.fail("has the precision \"" + name + "\", expected \"f32\" or \"bf16\"");
+}
+
+void check_precision(Precision precision) {
+  if (precision != Precision::kAuto) return;
+  throw Error(ErrorKind::kInternal, "a network was given no precision for its training");
+}
+
 }  // namespace mmra::model

@@ -28,6 +28,12 @@ void expect_format_version(StrictReader& reader, int expected);
 /// The key "variant". Throws Error{kCorruptData}.
 [[nodiscard]] Variant read_variant(StrictReader& reader);
 
+/// The key "precision" of products in training, "f32" or "bf16"; float32 where a file has none,
+/// which are those of before there was a choice. Throws Error{kCorruptData}.
+[[nodiscard]] Precision read_precision(StrictReader& reader);
+/// Throws Error{kInternal} where it is not decided.
+void check_precision(Precision precision);
+
 /// What `from_json` (text, origin) makes of a file, and `validate_config` allows: what is not is
 /// Error{kCorruptData} naming the file.
 template <typename FromJson>

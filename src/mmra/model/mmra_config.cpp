@@ -78,6 +78,7 @@ std::string_view name_of(Variant variant) noexcept {
 
 void validate_config(const MmraConfig& config) {
   constexpr int kMaxDim = 1 << 16;
+  check_precision(config.precision);
   check_integer("visual_dim", config.visual_dim, 0, kMaxDim);
   check_integer("text_dim", config.text_dim, 0, kMaxDim);
   check_integer("width", config.width, 1, kMaxDim);
@@ -115,6 +116,7 @@ std::string config_to_json(const MmraConfig& config) {
   json["model"] = kModelName;
   json["format_version"] = kFormatVersion;
   json["variant"] = name_of(config.variant);
+  json["precision"] = mmra::name_of(config.precision);
   visit_numbers(config, [&](const char* key, const auto& value) { json[key] = value; });
   visit_without(config.without,
                 [&](const char* key, const auto& value) { json["without"][key] = value; });
@@ -130,6 +132,7 @@ MmraConfig config_from_json(std::string_view text, const std::string& origin) {
   if (name != kModelName) reader.fail("is of the model \"" + name + "\", expected \"mmra\"");
   expect_format_version(reader, kFormatVersion);
   config.variant = read_variant(reader);
+  config.precision = read_precision(reader);
   visit_numbers(config, [&](const char* key, auto& value) { reader.read(key, value); });
   StrictReader without = reader.below("without");
   visit_without(config.without, [&](const char* key, auto& value) { without.read(key, value); });

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "mmra/core/precision.h"
+
 namespace mmra::model {
 
 enum class Variant {
@@ -42,6 +44,8 @@ struct MmraConfig {
   /// equations.
   bool scaled_interactions = true;
 
+  /// Of products in training, kFloat32 or kBFloat16; predictions and what is saved are float32.
+  Precision precision = Precision::kFloat32;
   double learning_rate = 1e-4;
   double weight_decay = 0.0;  ///< decoupled (AdamW): weights shrink by learning_rate · this a step
   double dropout_input = 0.0;   ///< of the queries' features E

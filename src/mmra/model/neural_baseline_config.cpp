@@ -128,6 +128,7 @@ NeuralBaselineConfig default_config(NeuralBaseline kind, Variant variant) {
 void validate_config(const NeuralBaselineConfig& config) {
   constexpr int kMaxDim = 1 << 16;
   constexpr double kBelowOne = 0.999999;
+  check_precision(config.precision);
   check("visual_dim", config.visual_dim, 0, kMaxDim);
   check("text_dim", config.text_dim, 0, kMaxDim);
   check("num_frames", config.num_frames, 1, 10000);
@@ -156,6 +157,7 @@ std::string config_to_json(const NeuralBaselineConfig& config) {
   json["model"] = name_of(config.kind);
   json["format_version"] = kFormatVersion;
   json["variant"] = name_of(config.variant);
+  json["precision"] = mmra::name_of(config.precision);
   visit_fields(config, [&](const char* key, const auto& value) { json[key] = value; });
   return json.dump(2) + "\n";
 }
@@ -172,6 +174,7 @@ NeuralBaselineConfig neural_baseline_config_from_json(std::string_view text,
   NeuralBaselineConfig config;
   config.kind = *kind;
   config.variant = read_variant(reader);
+  config.precision = read_precision(reader);
   visit_fields(config, [&](const char* key, auto& value) { reader.read(key, value); });
   reader.expect_nothing_else();
   return config;

@@ -36,6 +36,8 @@ struct NeuralBaselineConfig {
   double kld_weight = 0.05;   ///< MASSL, HMMVED: weight of the divergence; the error has 1 − this
   double smoothness = 0.0;    ///< TMALL: μ, popularity is smooth over the shared space's graph
   double disagreement = 1.0;  ///< TMALL: λ, the shared space's graph is like each modality's
+  /// Of products in training, kFloat32 or kBFloat16; predictions and what is saved are float32.
+  Precision precision = Precision::kFloat32;
   double dropout_input = 0.0;   ///< of the features
   double dropout_hidden = 0.0;  ///< of what goes into the last layers
   double learning_rate = 1e-4;

@@ -1,5 +1,7 @@
 #include "mmra/pipeline/training_defaults.h"
 
+#include "mmra/encoders/pretrained/precision.h"
+
 namespace mmra::pipeline {
 namespace {
 
@@ -15,6 +17,7 @@ void take_released_loop(model::NeuralBaseline kind, TrainRequest& request) {
 
 TrainRequest default_train_request() {
   TrainRequest request;
+  request.config.precision = encoders::resolve(Precision::kAuto);
   request.config.width = 128;
   request.config.mlp_hidden = {128};
   request.config.dropout_input = 0.2;
@@ -44,6 +47,7 @@ TrainRequest default_train_request(std::string_view model, model::Variant varian
   const auto kind = model::parse_neural_baseline(model);
   if (!kind) return request;
   request.neural_baseline = model::default_config(*kind, variant);
+  request.neural_baseline.precision = request.config.precision;
   request.max_epochs = 40;
   request.patience = 5;
   request.least_steps = 0;

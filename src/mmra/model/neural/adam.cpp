@@ -5,14 +5,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
+#include <vector>
 
 #include "mmra/core/error.h"
+#include "mmra/model/neural/bfloat16_rows.h"
 
 namespace mmra::model::neural {
 namespace {
 
 constexpr std::int64_t kGrain = 1 << 15;
+constexpr std::int64_t kPiece = 1 << 12;
 
 /// The constants of one step of one weight.
 template <typename T>
@@ -45,12 +49,46 @@ struct StepConstants {
   MMRA_VECTORISED void average_range(T* __restrict a, const T* __restrict p, std::int64_t count, \
                                      T decay) {                                                  \
     for (std::int64_t i = 0; i < count; ++i) a[i] = decay * a[i] + (T(1) - decay) * p[i];        \
+  }                                                                                              \
+  MMRA_VECTORISED T squares_of_range(const T* __restrict x, std::int64_t count) {                \
+    T sums[16] = {};                                                                             \
+    std::int64_t i = 0;                                                                          \
+    for (; i + 16 <= count; i += 16) {                                                           \
+      for (int lane = 0; lane < 16; ++lane) sums[lane] += x[i + lane] * x[i + lane];             \
+    }                                                                                            \
+    for (; i < count; ++i) sums[0] += x[i] * x[i];                                               \
+    T sum = 0;                                                                                   \
+    for (const T each : sums) sum += each;                                                       \
+    return sum;                                                                                  \
   }
 
 MMRA_DEFINE_ADAM(float)
 MMRA_DEFINE_ADAM(double)
 #undef MMRA_DEFINE_ADAM
 #undef MMRA_VECTORISED
+
+void round_weights(const float* from, BFloat16Bits* to, std::int64_t count) {
+  round_to_bfloat16(from, to, count);
+}
+void round_weights(const double* /*from*/, BFloat16Bits* /*to*/, std::int64_t /*count*/) {}
+
+/// The same for any number of threads.
+double sum_of_squares(const at::Tensor& x) {
+  const std::int64_t size = x.numel();
+  std::vector<double> sums(static_cast<std::size_t>((size + kPiece - 1) / kPiece));
+  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "sum_of_squares", [&] {
+    const auto* values = x.data_ptr<scalar_t>();
+    at::parallel_for(0, static_cast<std::int64_t>(sums.size()), kGrain / kPiece,
+                     [&](std::int64_t first, std::int64_t last) {
+                       for (std::int64_t i = first; i < last; ++i) {
+                         const std::int64_t begin = i * kPiece;
+                         sums[static_cast<std::size_t>(i)] =
+                             squares_of_range(values + begin, std::min(kPiece, size - begin));
+                       }
+                     });
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
 
 }  // namespace
 
@@ -62,15 +100,18 @@ Adam::Adam(const std::vector<Parameter>& parameters, AdamOptions options) : opti
     second_.push_back(at::zeros_like(value));
     if (options.ema_decay > 0.0) averages_.push_back(value.clone());
   }
+  rounded_.resize(values_.size());
   steps_.assign(values_.size(), 0);
+}
+
+void Adam::round_into(const RoundedWeights& copies) {
+  for (std::size_t i = 0; i < values_.size(); ++i) rounded_[i] = copies.of(values_[i]);
 }
 
 double Adam::gradient_norm() const {
   double sum = 0.0;
   for (const at::Tensor& value : values_) {
-    if (!value.grad().defined()) continue;
-    const double norm = value.grad().norm().item<double>();
-    sum += norm * norm;
+    if (value.grad().defined()) sum += sum_of_squares(value.grad().contiguous());
   }
   return std::sqrt(sum);
 }
@@ -112,11 +153,18 @@ void Adam::update(std::size_t index, double gradient_scale, double average_decay
     auto* m = first_[index].data_ptr<scalar_t>();
     auto* v = second_[index].data_ptr<scalar_t>();
     auto* a = averages_.empty() ? nullptr : averages_[index].data_ptr<scalar_t>();
-    at::parallel_for(0, value.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      const std::int64_t count = end - begin;
-      if (g != nullptr) adam_range(p + begin, g + begin, m + begin, v + begin, count, constants);
-      if (a != nullptr) {
-        average_range(a + begin, p + begin, count, static_cast<scalar_t>(average_decay));
+    auto* rounded = rounded_[index].defined()
+                        ? reinterpret_cast<BFloat16Bits*>(rounded_[index].data_ptr<at::BFloat16>())
+                        : nullptr;
+    at::parallel_for(0, value.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+      // Piece by piece, so that what was just written is still in the cache.
+      for (std::int64_t begin = first; begin < last; begin += kPiece) {
+        const std::int64_t count = std::min(kPiece, last - begin);
+        if (g != nullptr) adam_range(p + begin, g + begin, m + begin, v + begin, count, constants);
+        if (rounded != nullptr) round_weights(p + begin, rounded + begin, count);
+        if (a != nullptr) {
+          average_range(a + begin, p + begin, count, static_cast<scalar_t>(average_decay));
+        }
       }
     });
   });

@@ -30,6 +30,10 @@ class Adam {
   /// they are dropped as well, nothing else is changed, and Error{kInvalidInput} is thrown.
   void step();
 
+  /// The step rounds the weights that it changes into these copies as well, as it goes over them;
+  /// they must outlive it.
+  void round_into(const RoundedWeights& copies);
+
   /// What the next step depends on besides the weights, in the order of the parameters.
   [[nodiscard]] std::vector<at::Tensor>& first_moments() { return first_; }
   [[nodiscard]] std::vector<at::Tensor>& second_moments() { return second_; }
@@ -52,6 +56,7 @@ class Adam {
   std::vector<at::Tensor> first_;
   std::vector<at::Tensor> second_;
   std::vector<at::Tensor> averages_;
+  std::vector<at::Tensor> rounded_;  ///< bfloat16; undefined where none is kept
   std::vector<std::int64_t> steps_;
   std::int64_t num_steps_ = 0;
 };

@@ -20,7 +20,7 @@ AttentivePooling::AttentivePooling(ParameterSet& parameters, const std::string& 
       score_{parameters.glorot(prefix + ".score.weight", 1, width), {}} {}
 
 at::Tensor AttentivePooling::operator()(const Tokens& tokens) const {
-  return ragged_softmax_sum(tokens, score_(at::tanh(hidden_(tokens.values))));
+  return ragged_softmax_sum(tokens, score_(hidden_(tokens.values, Activation::kTanh)));
 }
 
 BipolarInteraction::BipolarInteraction(ParameterSet& parameters, const std::string& prefix,
@@ -79,8 +79,9 @@ at::Tensor BipolarInteraction::attend(const Tokens& x, const Tokens& seen,
   for (const Attention& a : attentions) keys_values.push_back(a.value);
   for (const Attention& a : attentions) scales.push_back(a.scale);
   // One product for all that a token is asked for, one for all that it answers.
-  return ragged_attention({at::linear(x.values, at::cat(queries)), x.begin},
-                          {at::linear(seen.values, at::cat(keys_values)), seen.begin}, scales);
+  return ragged_attention({linear_layer(x.values, at::cat(queries), {}), x.begin},
+                          {linear_layer(seen.values, at::cat(keys_values), {}), seen.begin},
+                          scales);
 }
 
 BipolarInteraction::Output BipolarInteraction::operator()(const Tokens& visual,

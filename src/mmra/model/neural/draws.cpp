@@ -1,13 +1,32 @@
 #include "mmra/model/neural/draws.h"
 
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Dispatch.h>
+
+#include <mutex>
+
 namespace mmra::model::neural {
-namespace {
 
-at::Tensor keep_some(const at::Tensor& x, double rate, at::Tensor mask) {
-  return x * mask.mul_(1.0 / (1.0 - rate));
+void draw_kept(at::Tensor& values, double probability, double kept, at::Generator& generator) {
+  TORCH_CHECK(values.is_contiguous(), "values to be drawn must be contiguous");
+  auto* cpu = at::check_generator<at::CPUGeneratorImpl>(generator);
+  const std::lock_guard<std::mutex> lock(cpu->mutex_);
+  at::mt19937 engine = cpu->engine();
+  // As at::bernoulli_distribution<double> has it: the lower 53 of 64 bits, times 2⁻⁵³, are below p.
+  constexpr std::uint64_t kBits = (std::uint64_t{1} << 53) - 1;
+  constexpr double kUnit = 0x1.0p-53;
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, values.scalar_type(), "draw_kept", [&] {
+    auto* to = values.data_ptr<scalar_t>();
+    const auto one = c10::convert<scalar_t>(kept);
+    const auto zero = c10::convert<scalar_t>(0.0);
+    for (std::int64_t i = 0; i < values.numel(); ++i) {
+      const std::uint64_t high = engine();
+      const std::uint64_t bits = (high << 32) | engine();
+      to[i] = static_cast<double>(bits & kBits) * kUnit < probability ? one : zero;
+    }
+  });
+  cpu->set_engine(engine);
 }
-
-}  // namespace
 
 at::Tensor Draws::like_part(const at::Tensor& x, std::int64_t first, std::int64_t total,
                             const Fill& fill) const {
@@ -33,19 +52,18 @@ at::Tensor Draws::like_rows(const at::Tensor& x, const Fill& fill) const {
 
 at::Tensor dropout(const at::Tensor& x, double rate, const Draws& draws) {
   if (!draws || rate == 0.0) return x;
-  return keep_some(x, rate, draws.like_rows(x, [&](at::Tensor& mask, at::Generator& generator) {
-    mask.bernoulli_(1.0 - rate, generator);
-  }));
+  return x * draws.like_rows(x, [&](at::Tensor& mask, at::Generator& generator) {
+    draw_kept(mask, 1.0 - rate, 1.0 / (1.0 - rate), generator);
+  });
 }
 
 at::Tensor dropout_of_tokens(const at::Tensor& x, double rate, PartOfWhole part,
                              const Draws& draws) {
   if (!draws || rate == 0.0) return x;
-  return keep_some(
-      x, rate,
-      draws.like_part(x, part.first, part.total, [&](at::Tensor& mask, at::Generator& generator) {
-        mask.bernoulli_(1.0 - rate, generator);
-      }));
+  return x * draws.like_part(x, part.first, part.total,
+                             [&](at::Tensor& mask, at::Generator& generator) {
+                               draw_kept(mask, 1.0 - rate, 1.0 / (1.0 - rate), generator);
+                             });
 }
 
 }  // namespace mmra::model::neural

@@ -8,6 +8,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
+#include "mmra/core/memory.h"
 #include "mmra/model/neural/error_translation.h"
 
 namespace mmra::model::neural {
@@ -52,9 +53,13 @@ NetworkPredictor::NetworkPredictor(const MakeNetwork& make, NetworkSettings sett
                                    int num_threads)
     : make_(make), settings_(std::move(settings)), num_threads_(std::max(1, num_threads)) {
   use_threads();
+  keep_freed_blocks();
   translate_errors([&] {
     network_ = make_();
     optimiser_ = std::make_unique<Adam>(network_->parameters().all(), settings_.adam);
+    if (settings_.precision != Precision::kBFloat16) return;
+    for (const Parameter& parameter : network_->parameters().all()) rounded_.keep(parameter.value);
+    optimiser_->round_into(rounded_);
   });
 }
 
@@ -129,6 +134,7 @@ double NetworkPredictor::train_step(const Batch& batch, const std::vector<float>
   Adam& adam = optimiser();
   use_threads();
   return translate_errors([&] {
+    if (std::exchange(rounded_is_stale_, false)) rounded_.round();
     const at::Tensor wanted =
         (at::tensor(targets, at::kFloat) - settings_.label_mean) / settings_.label_std;
     const StepLosses losses =
@@ -149,6 +155,7 @@ void NetworkPredictor::require_finite(double loss) const {
 
 StepLosses NetworkPredictor::compute_whole(const Batch& batch, const at::Tensor& wanted) {
   const at::AutoGradMode with_gradients(true);
+  const ProductPrecision precision(settings_.precision, &rounded_);
   const Network::Objective objective =
       network_->objective(batch, wanted, network_->parameters().generator());
   objective.total.backward();
@@ -160,7 +167,8 @@ void NetworkPredictor::divide_steps(int num_micro_batches, distributed::Communic
     if (num_micro_batches == 1 && distributed::is_alone(ranks)) return;
     translate_errors([&] {
       shared_step_ =
-          std::make_unique<SharedStep>(*network_, make_, num_micro_batches, num_threads_, ranks);
+          std::make_unique<SharedStep>(*network_, make_, num_micro_batches, num_threads_,
+                                       SharedStep::Products{settings_.precision, &rounded_}, ranks);
     });
   } else if (!distributed::is_alone(ranks)) {
     throw Error(ErrorKind::kUnsupported,
@@ -222,6 +230,7 @@ void NetworkPredictor::load_training_state(const std::filesystem::path& file) {
     state.emplace_back("num_steps", num_steps);
     state.emplace_back("generator", generator);
     load_tensors(file, state, kStateFormat);
+    rounded_is_stale_ = true;
     best_ = std::move(best);
     const auto* counts = steps.data_ptr<std::int64_t>();
     adam.steps().assign(counts, counts + steps.numel());
@@ -241,6 +250,7 @@ void NetworkPredictor::restore_best() {
   translate_errors([&] {
     if (best_.empty()) return;
     copy(best_, weights());
+    rounded_is_stale_ = true;
     if (optimiser_ && !optimiser_->averages().empty()) copy(best_, optimiser_->averages());
   });
 }

@@ -19,6 +19,7 @@ struct NetworkSettings {
   BatchShape batch;
   double label_mean = 0.0;  ///< the network works on (log2 label - mean) / std
   double label_std = 1.0;
+  Precision precision = Precision::kFloat32;  ///< of products in training; predictions are float32
   AdamOptions adam;
   std::string weights_format;  ///< the metadata value "format" of model.safetensors
   std::function<void(const std::filesystem::path& file)> save_config;
@@ -65,6 +66,8 @@ class NetworkPredictor : public IterativePredictor {
   int num_threads_;
   std::unique_ptr<Network> network_;
   std::unique_ptr<Adam> optimiser_;
+  RoundedWeights rounded_;  ///< of bfloat16 training alone
+  bool rounded_is_stale_ = true;
   std::vector<at::Tensor> best_;
   std::unique_ptr<SharedStep> shared_step_;  ///< null: each step is computed whole
 };

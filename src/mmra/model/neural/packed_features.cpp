@@ -3,8 +3,12 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <unordered_map>
+
+#include "mmra/model/neural/bfloat16_rows.h"
+#include "mmra/model/neural/linear.h"
 
 namespace mmra::model::neural {
 namespace {
@@ -19,17 +23,37 @@ std::vector<std::int64_t> token_begins(std::span<const TokenView> views) {
   return begin;
 }
 
-/// Float16 to [tokens × dim] float, without padding.
-at::Tensor unpack(std::span<const TokenView> views, std::span<const std::int64_t> begin, int dim) {
-  at::Tensor features = at::empty({begin.back(), dim}, at::kFloat);
-  auto* to = features.data_ptr<float>();
+/// Float16 to bfloat16, piece by piece.
+void halves_to_bfloat16(std::span<const Float16Bits> from, BFloat16Bits* to) {
+  std::array<float, 1024> piece;
+  for (std::size_t i = 0; i < from.size(); i += piece.size()) {
+    const auto halves = from.subspan(i, std::min(piece.size(), from.size() - i));
+    halves_to_floats(halves, {piece.data(), halves.size()});
+    round_to_bfloat16(piece.data(), to + i, static_cast<std::int64_t>(halves.size()));
+  }
+}
+
+/// Float16 to [tokens × dim] of bfloat16 or float, without padding.
+at::Tensor unpack(std::span<const TokenView> views, std::span<const std::int64_t> begin, int dim,
+                  bool as_bfloat16) {
+  const std::int64_t num_tokens = begin.back() - begin.front();
+  at::Tensor features =
+      as_bfloat16 ? bfloat16_rows(num_tokens, dim) : at::empty({num_tokens, dim}, at::kFloat);
+  auto* floats = as_bfloat16 ? nullptr : features.data_ptr<float>();
+  auto* bits =
+      as_bfloat16 ? reinterpret_cast<BFloat16Bits*>(features.data_ptr<at::BFloat16>()) : nullptr;
   // Small gathers stay on one thread.
   const std::int64_t work = 1 + features.numel() / static_cast<std::int64_t>(views.size() + 1);
   at::parallel_for(0, static_cast<std::int64_t>(views.size()), at::internal::GRAIN_SIZE / work + 1,
                    [&](std::int64_t first, std::int64_t last) {
                      for (std::int64_t i = first; i < last; ++i) {
                        const auto values = views[i].values;
-                       halves_to_floats(values, {to + begin[i] * dim, values.size()});
+                       const std::int64_t first_value = (begin[i] - begin[0]) * dim;
+                       if (as_bfloat16) {
+                         halves_to_bfloat16(values, bits + first_value);
+                       } else {
+                         halves_to_floats(values, {floats + first_value, values.size()});
+                       }
                      }
                    });
   return features;
@@ -53,8 +77,8 @@ class TokenKeeper {
  public:
   TokenKeeper(const TokenDropout& dropout, PartOfWhole part) {
     if (!dropout.draws || dropout.rate == 0.0) return;
-    keep_ = at::empty({part.total}, at::kFloat)
-                .bernoulli_(1.0 - dropout.rate, dropout.draws.generator());
+    keep_ = at::empty({part.total}, at::kFloat);
+    draw_kept(keep_, 1.0 - dropout.rate, 1.0, dropout.draws.generator());
     next_ = keep_.data_ptr<float>() + part.first;
   }
   bool keeps(int position) {
@@ -229,7 +253,15 @@ PackedFeatures pack_features(const Batch& batch, const DistinctRows& instances,
       modality == Modality::kVisual ? batch.queries->visual_dim() : batch.queries->text_dim();
 
   PackedFeatures out;
-  out.features = unpack(views, begin, dim).to(dtype);
+  const auto unpack_items = [&](std::size_t first, std::size_t count) {
+    return unpack(std::span(views).subspan(first, count),
+                  std::span(begin).subspan(first, count + 1), dim, dtype == at::kBFloat16)
+        .to(dtype);
+  };
+  out.features = unpack_items(0, num_queries);
+  if (!instances.slots.empty()) {
+    out.instance_features = unpack_items(num_queries, instances.rows.size());
+  }
   out.num_query_tokens = begin[num_queries];
   out.query_tokens = part_of_whole(token_dropout.draws, out.num_query_tokens,
                                    [&](const Batch& whole, std::size_t b) -> std::int64_t {
@@ -246,9 +278,46 @@ PackedFeatures pack_features(const Batch& batch, const DistinctRows& instances,
   return out;
 }
 
+AggregatedFeatures aggregate_features(const Batch& batch, const DistinctRows& instances,
+                                      std::span<const double> weights, Modality modality,
+                                      at::ScalarType dtype) {
+  const std::int64_t dim =
+      modality == Modality::kVisual ? batch.memory->visual_dim() : batch.memory->text_dim();
+  std::vector<TokenView> views;
+  std::vector<const Float16Bits*> tokens;
+  for (const std::int32_t row : instances.rows) {
+    views.push_back(tokens_of(*batch.memory, row, modality));
+    for (int p = 0; p < views.back().num_tokens; ++p) {
+      tokens.push_back(views.back().values.data() + p * dim);
+    }
+  }
+  PackedFeatures packed;
+  aggregate_instances(views, token_begins(views), instances.slots, weights,
+                      static_cast<std::int64_t>(batch.query_rows.size()), modality, {}, packed);
+  const std::vector<Float16Bits> zeros(static_cast<std::size_t>(dim), 0);
+  if (packed.has_stand_ins) tokens.insert(tokens.end(), 2, zeros.data());
+
+  AggregatedFeatures out;
+  out.values = packed.aggregate.times_halves(tokens, dim, dtype);
+  out.begin = packed.aggregate_begin;
+  if (!packed.has_stand_ins) return out;
+  out.missing = at::zeros({packed.aggregate.num_rows(), 1}, dtype);
+  const std::vector<Has> has = what_queries_have(views, instances.slots, batch.k);
+  const auto* begin = out.begin.data_ptr<std::int64_t>();
+  for (std::size_t b = 0; b < has.size(); ++b) {
+    if (has[b] != Has::kTokens) out.missing[begin[b]] = 1.0;
+  }
+  return out;
+}
+
 Padded pad(const at::Tensor& rows, const at::Tensor& begin) {
   const at::Tensor lengths = begin.slice(0, 1) - begin.slice(0, 0, -1);
-  const at::Tensor positions = at::arange(lengths.max().item<std::int64_t>());
+  const auto longest = lengths.max().item<std::int64_t>();
+  if (longest * lengths.size(0) == rows.size(0)) {  // nothing to be padded
+    return {rows.view({lengths.size(0), longest, rows.size(1)}),
+            at::ones({lengths.size(0), longest}, at::kBool), true};
+  }
+  const at::Tensor positions = at::arange(longest);
   const at::Tensor mask = positions.unsqueeze(0).lt(lengths.unsqueeze(1));
   const at::Tensor slots =
       at::where(mask, begin.slice(0, 0, -1).unsqueeze(1) + positions, rows.size(0));
@@ -256,7 +325,7 @@ Padded pad(const at::Tensor& rows, const at::Tensor& begin) {
   return {at::cat({rows, behind})
               .index_select(0, slots.flatten())
               .view({slots.size(0), slots.size(1), rows.size(1)}),
-          mask};
+          mask, false};
 }
 
 AggregatedLabels aggregate_labels(const Batch& batch, std::span<const double> weights,

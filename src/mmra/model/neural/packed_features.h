@@ -34,7 +34,8 @@ struct TokenDropout {
 /// One modality of a batch: the features of its queries' tokens and of those of the distinct
 /// instances, and how they become the tokens of each query and of its aggregate; nothing is padded.
 struct PackedFeatures {
-  at::Tensor features;  ///< [num_query_tokens + instance tokens × dim], queries first
+  at::Tensor features;           ///< of the queries, [num_query_tokens × dim]
+  at::Tensor instance_features;  ///< [instance tokens × dim]; undefined without instances
   std::int64_t num_query_tokens = 0;
   /// Which of the query tokens of a shared batch (Draws::whole) these are.
   PartOfWhole query_tokens;
@@ -54,10 +55,24 @@ struct PackedFeatures {
   at::Tensor aggregate_begin;  ///< int64 [B + 1]; undefined without instances
 };
 
+/// The features of the instances themselves, aggregated by equation 4 before any layer.
+struct AggregatedFeatures {
+  at::Tensor
+      values;  ///< [M × dim], zeros in the only row of a query whose instances lack the modality
+  at::Tensor begin;    ///< int64 [B + 1]
+  at::Tensor missing;  ///< [M × 1], 1 in those rows, else 0; undefined where there are none
+};
+/// `dtype` is float or double. Straight from the stored float16; nothing is unpacked.
+[[nodiscard]] AggregatedFeatures aggregate_features(const Batch& batch,
+                                                    const DistinctRows& instances,
+                                                    std::span<const double> weights,
+                                                    Modality modality, at::ScalarType dtype);
+
 /// Rows of several items as [B × n × d], n of the longest, and where there is a row (bool [B × n]).
 struct Padded {
   at::Tensor values;  ///< zeros at padding
   at::Tensor mask;
+  bool is_full = false;  ///< the mask is true everywhere
 };
 /// `begin` int64 [B + 1] as in Tokens. Differentiable in `rows` [N × d].
 [[nodiscard]] Padded pad(const at::Tensor& rows, const at::Tensor& begin);

@@ -77,25 +77,26 @@ PaperNetwork::ModalityWeights PaperNetwork::make_modality(const std::string& nam
 PaperNetwork::ModalityTokens PaperNetwork::make_tokens(const PackedFeatures& packed,
                                                        const ModalityWeights& weights,
                                                        const Draws& draws) const {
-  const std::int64_t num_tokens = packed.features.size(0);
-  at::Tensor x = at::empty({0, config_.width}, parameters_.dtype());
+  const auto project = [&](const at::Tensor& features) {
+    if (features.size(0) == 0) return at::empty({0, config_.width}, parameters_.dtype());
+    return weights.input(features, Activation::kRelu);
+  };
+  at::Tensor features = packed.features;
   if (packed.query_tokens.total > 0) {
     // Instances are left whole: only what the query says is made uncertain.
-    at::Tensor queries = packed.features.narrow(0, 0, packed.num_query_tokens);
-    queries.copy_(dropout_of_tokens(queries, config_.dropout_input, packed.query_tokens, draws));
+    features.copy_(dropout_of_tokens(features, config_.dropout_input, packed.query_tokens, draws));
   }
-  if (num_tokens > 0) x = weights.input(packed.features).relu_();
-  const auto parts =
-      x.split_with_sizes({packed.num_query_tokens, num_tokens - packed.num_query_tokens});
-
   ModalityTokens tokens;
-  tokens.query = {parts[0], packed.query_begin};
+  tokens.query = {project(features), packed.query_begin};
   if (packed.query_slots.defined()) {
-    tokens.query.values = at::cat({parts[0], weights.absent}).index_select(0, packed.query_slots);
+    tokens.query.values =
+        at::cat({tokens.query.values, weights.absent}).index_select(0, packed.query_slots);
   }
   if (packed.aggregate_begin.defined()) {
-    const at::Tensor instances =
-        packed.has_stand_ins ? at::cat({parts[1], weights.absent, weights.no_instance}) : parts[1];
+    at::Tensor instances = project(packed.instance_features);
+    if (packed.has_stand_ins) {
+      instances = at::cat({instances, weights.absent, weights.no_instance});
+    }
     tokens.aggregate = {packed.aggregate.times(instances), packed.aggregate_begin};
   }
   return tokens;
@@ -122,9 +123,9 @@ at::Tensor PaperNetwork::forward(const Batch& batch, const Draws& draws) const {
   const TokenDropout token_dropout{config_.token_dropout, draws};
   const auto tokens_for = [&](Modality modality, const std::optional<ModalityWeights>& of) {
     if (!of) return ModalityTokens{};
-    return make_tokens(
-        pack_features(batch, instances, weights, modality, parameters_.dtype(), token_dropout), *of,
-        draws);
+    return make_tokens(pack_features(batch, instances, weights, modality,
+                                     feature_type(parameters_.dtype()), token_dropout),
+                       *of, draws);
   };
   const ModalityTokens visual = tokens_for(Modality::kVisual, visual_);
   const ModalityTokens text = tokens_for(Modality::kText, text_);

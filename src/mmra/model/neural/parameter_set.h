@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "mmra/model/neural/linear.h"
+
 namespace mmra::model::neural {
 
 /// One weight of a network; the tensor is a leaf that gradients flow to.
@@ -46,13 +48,19 @@ class ParameterSet {
   std::vector<Parameter> parameters_;
 };
 
-/// x Wᵀ + b, [… × in] to [… × out]; `bias` may be undefined.
+/// activation(x Wᵀ + b), [… × in] to [… × out]; `bias` may be undefined.
 struct Linear {
   at::Tensor weight;  ///< [out × in]
   at::Tensor bias;    ///< [out]
 
-  [[nodiscard]] at::Tensor operator()(const at::Tensor& x) const {
-    return at::linear(x, weight, bias);
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& x,
+                                      Activation activation = Activation::kNone) const {
+    return linear_layer(x, weight, bias, activation);
+  }
+  /// Of [x, y], side by side.
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& x, const at::Tensor& y,
+                                      Activation activation) const {
+    return linear_layer_of_both(x, y, weight, bias, activation);
   }
 };
 

@@ -6,7 +6,7 @@ at::Tensor PredictionNetwork::operator()(const at::Tensor& x, double dropout_rat
                                          const Draws& draws) const {
   at::Tensor hidden = dropout(x, dropout_rate, draws);
   for (std::size_t i = 0; i + 1 < layers_.size(); ++i) {
-    hidden = dropout(at::relu(layers_[i](hidden)), dropout_rate, draws);
+    hidden = dropout(layers_[i](hidden, Activation::kRelu), dropout_rate, draws);
   }
   return layers_.back()(hidden).squeeze(1);
 }

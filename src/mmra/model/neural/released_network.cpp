@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "mmra/model/instance_weights.h"
+#include "mmra/model/neural/matrix_halves.h"
+#include "mmra/model/neural/weighted_copies.h"
+#include "mmra/model/neural/weighted_rows.h"
 
 namespace mmra::model::neural {
 namespace {
@@ -28,21 +31,32 @@ struct TextVectors {
 TextVectors text_vectors(const bank::FeatureTable& table, std::span<const std::int32_t> rows,
                          at::ScalarType dtype) {
   const std::int64_t dim = table.text_dim();
-  TextVectors out{at::zeros({static_cast<std::int64_t>(rows.size()), dim}, at::kDouble), {}};
-  auto* to = out.values.data_ptr<double>();
+  TextVectors out;
+  std::vector<const Float16Bits*> tokens;
   for (const std::int32_t row : rows) {
     const bank::TokenView view = table.text_tokens(row);
     out.exists.push_back(view.num_tokens > 0 ? 1 : 0);
     for (int token = 0; token < view.num_tokens; ++token) {
-      const double share = (token == 0 ? 0.5 : 0.0) + 0.5 / view.num_tokens;
-      for (std::int64_t c = 0; c < dim; ++c) {
-        to[c] += share * half_to_float(view.values[token * dim + c]);
-      }
+      tokens.push_back(view.values.data() + token * dim);
     }
-    to += dim;
   }
-  out.values = out.values.to(dtype);
+  WeightedRows means(static_cast<std::int64_t>(tokens.size()));
+  std::int64_t next = 0;
+  for (const std::int32_t row : rows) {
+    const int count = table.text_tokens(row).num_tokens;
+    for (int token = 0; token < count; ++token) {
+      means.add(next++, (token == 0 ? 0.5 : 0.0) + 0.5 / count);
+    }
+    means.end_row();
+  }
+  out.values = means.times_halves(tokens, dim, at::kDouble).to(dtype);
   return out;
+}
+
+/// tanh([x, seen] Wᵀ + b), or without `seen` where there is nothing to see.
+at::Tensor fuse(const Linear& cross, const at::Tensor& x, const at::Tensor& seen) {
+  if (!seen.defined()) return cross(x, Activation::kTanh);
+  return cross(x, seen, Activation::kTanh);
 }
 
 /// 1 for each item that is missing, as a factor of a learned stand-in: [B × 1].
@@ -131,6 +145,7 @@ ReleasedNetwork::Inputs ReleasedNetwork::own_inputs(const Batch& batch) const {
     Padded padded = pad(frames, packed.query_begin);
     inputs.visual = std::move(padded.values);
     inputs.visual_mask = std::move(padded.mask);
+    inputs.all_frames = padded.is_full;
   }
   if (!config_.without.text) {
     const TextVectors text = text_vectors(*batch.queries, batch.query_rows, dtype);
@@ -145,18 +160,14 @@ ReleasedNetwork::Inputs ReleasedNetwork::aggregated_inputs(const Batch& batch,
   const DistinctRows instances = distinct_rows(batch.instance_rows);
   Inputs inputs;
   if (!config_.without.visual) {
-    const PackedFeatures packed =
-        pack_features(batch, instances, weights, Modality::kVisual, dtype, {});
-    const auto num_tokens = packed.features.size(0) - packed.num_query_tokens;
-    at::Tensor frames =
-        widen(packed.features.narrow(0, packed.num_query_tokens, num_tokens), width_);
-    if (packed.has_stand_ins) {
-      const at::Tensor absent = absent_visual_.unsqueeze(0);
-      frames = at::cat({frames, absent, absent});
-    }
-    Padded padded = pad(packed.aggregate.times(frames), packed.aggregate_begin);
+    const AggregatedFeatures aggregated =
+        aggregate_features(batch, instances, weights, Modality::kVisual, dtype);
+    at::Tensor frames = widen(aggregated.values, width_);
+    if (aggregated.missing.defined()) frames = frames + aggregated.missing * absent_visual_;
+    Padded padded = pad(frames, aggregated.begin);
     inputs.visual = std::move(padded.values);
     inputs.visual_mask = std::move(padded.mask);
+    inputs.all_frames = padded.is_full;
   }
   if (!config_.without.text) {
     const TextVectors text = text_vectors(*batch.memory, instances.rows, dtype);
@@ -192,53 +203,55 @@ at::Tensor ReleasedNetwork::aggregated_label(const Batch& batch,
   return at::relu(label_(scalar.unsqueeze(1)));
 }
 
+at::Tensor ReleasedNetwork::sum_of_frames(const Inputs& inputs) {
+  const at::Tensor& visual = inputs.visual;
+  if (inputs.all_frames) return visual.sum(1);
+  return (visual * inputs.visual_mask.unsqueeze(2).to(visual.scalar_type())).sum(1);
+}
+
 at::Tensor ReleasedNetwork::dual(const Linear& layer, const at::Tensor& positive) const {
   const Without& without = config_.without;
-  const std::int64_t d = width_;
-  at::Tensor weight;
+  at::Tensor weight;  // of what sees P alone
   if (without.negative_attention) {
     weight = layer.weight;
   } else if (without.positive_attention) {
     weight = layer.weight * -config_.alpha;
   } else {
-    weight = layer.weight.narrow(1, 0, d) - config_.alpha * layer.weight.narrow(1, d, d);
+    weight = left_minus_right(layer.weight, config_.alpha);
   }
-  return at::linear(positive, weight);
+  return linear_layer(positive, weight, {});
 }
 
 ReleasedNetwork::Output ReleasedNetwork::interact(const Side& side, const Inputs& inputs) const {
   const double d = static_cast<double>(width_);
-  at::Tensor visual_in = inputs.visual;
-  at::Tensor text_in = inputs.text;
+  at::Tensor text_seen;
+  at::Tensor visual_seen;
   if (side.dual_visual.weight.defined()) {
     // S = tanh(V W₁ + b) tanh(t W₂ + b) / d, softmax over the frames: [B × L].
-    const at::Tensor scores = at::bmm(at::tanh(side.visual_embedding(inputs.visual)),
-                                      at::tanh(side.text_embedding(inputs.text)).unsqueeze(2))
-                                  .squeeze(2) /
-                              d;
+    const at::Tensor scores =
+        at::bmm(side.visual_embedding(inputs.visual, Activation::kTanh),
+                side.text_embedding(inputs.text, Activation::kTanh).unsqueeze(2))
+            .squeeze(2) /
+        d;
     const at::Tensor frame_weights =
         at::softmax(scores.masked_fill(inputs.visual_mask.logical_not(), kMinusInfinity), 1);
     // T_p is the text times each frame's weight, so one product a row serves all its frames.
-    const at::Tensor text_seen =
-        at::tanh(frame_weights.unsqueeze(2) * dual(side.dual_visual, inputs.text).unsqueeze(1) +
-                 side.dual_visual.bias);
+    text_seen = tanh_of_weighted_copies(frame_weights, dual(side.dual_visual, inputs.text),
+                                        side.dual_visual.bias);
     // V_p: the softmax over a single text token is 1, so the frames are summed.
-    const at::Tensor frames =
-        (inputs.visual * inputs.visual_mask.unsqueeze(2).to(inputs.visual.scalar_type())).sum(1);
-    const at::Tensor visual_seen = at::tanh(dual(side.dual_text, frames) + side.dual_text.bias);
-    visual_in = at::cat({inputs.visual, text_seen}, 2);
-    text_in = at::cat({inputs.text, visual_seen}, 1);
+    const at::Tensor frames = sum_of_frames(inputs);
+    visual_seen = at::tanh(dual(side.dual_text, frames) + side.dual_text.bias);
   }
   Output output;
-  if (visual_in.defined()) {
-    const at::Tensor fused = at::tanh(side.cross_visual(visual_in));
+  if (inputs.visual.defined()) {
+    const at::Tensor fused = fuse(side.cross_visual, inputs.visual, text_seen);
     const at::Tensor scores = side.pool_visual(fused).squeeze(2) / d;
     const at::Tensor pooling =
         at::softmax(scores.masked_fill(inputs.visual_mask.logical_not(), kMinusInfinity), 1);
     output.visual = at::bmm(pooling.unsqueeze(1), fused).squeeze(1);
   }
   // Pooling a single text token gives that token: its weights (pool_text) never learn.
-  if (text_in.defined()) output.text = at::tanh(side.cross_text(text_in));
+  if (inputs.text.defined()) output.text = fuse(side.cross_text, inputs.text, visual_seen);
   return output;
 }
 

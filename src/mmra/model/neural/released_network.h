@@ -26,9 +26,10 @@ class ReleasedNetwork final : public Network {
  private:
   /// Raw features of one side: the query's own or the aggregated ones.
   struct Inputs {
-    at::Tensor visual;       ///< [B × L × d]
-    at::Tensor visual_mask;  ///< bool [B × L]
-    at::Tensor text;         ///< [B × d]
+    at::Tensor visual;        ///< [B × L × d]
+    at::Tensor visual_mask;   ///< bool [B × L]
+    bool all_frames = false;  ///< the mask is true everywhere
+    at::Tensor text;          ///< [B × d]
   };
   /// The weights of one of the two sides.
   struct Side {
@@ -53,6 +54,8 @@ class ReleasedNetwork final : public Network {
   [[nodiscard]] at::Tensor aggregated_label(const Batch& batch,
                                             std::span<const double> weights) const;
   [[nodiscard]] Output interact(const Side& side, const Inputs& inputs) const;
+  /// [B × d]
+  [[nodiscard]] static at::Tensor sum_of_frames(const Inputs& inputs);
   /// [P, N] Wᵀ with N = −α P.
   [[nodiscard]] at::Tensor dual(const Linear& layer, const at::Tensor& positive) const;
 

@@ -61,10 +61,11 @@ Batch rows_of(const Batch& batch, distributed::Share rows) {
 }
 
 SharedStep::SharedStep(Network& network, const MakeNetwork& make, int num_micro_batches,
-                       int num_threads, distributed::Communicator* ranks)
+                       int num_threads, Products products, distributed::Communicator* ranks)
     : network_(network),
       num_micro_batches_(num_micro_batches),
       num_threads_(num_threads),
+      products_(products),
       ranks_(distributed::is_alone(ranks) ? nullptr : ranks) {
   const int num_ranks = ranks_ == nullptr ? 1 : ranks_->size();
   if (num_micro_batches < num_ranks) {
@@ -92,6 +93,7 @@ StepLosses SharedStep::compute_micro_batch(std::size_t index, const Batch& batch
       static_cast<double>(rows.count) / static_cast<double>(batch.query_rows.size());
   at::Generator generator = at::detail::createCPUGenerator(seed + place);
   const at::AutoGradMode with_gradients(true);
+  const ProductPrecision precision(products_.precision, products_.rounded);
   const Network::Objective objective =
       replicas_[index]->objective(rows_of(batch, rows),
                                   wanted.narrow(0, static_cast<std::int64_t>(rows.begin),

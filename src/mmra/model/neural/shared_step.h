@@ -7,7 +7,9 @@
 #include <optional>
 #include <vector>
 
+#include "mmra/core/precision.h"
 #include "mmra/distributed/communicator.h"
+#include "mmra/model/neural/linear.h"
 #include "mmra/model/neural/network.h"
 #include "mmra/model/predictor.h"
 
@@ -32,12 +34,18 @@ struct StepLosses {
 /// products).
 class SharedStep {
  public:
+  /// How its products are computed; `rounded` must outlive it.
+  struct Products {
+    Precision precision = Precision::kFloat32;
+    const RoundedWeights* rounded = nullptr;
+  };
+
   /// For the weights of `network`, which must outlive this; `make` gives others of its kind, whose
   /// weights are then those of `network`. `ranks` may be null: one process alone; else each rank
   /// takes its share of the micro-batches. Throws Error{kInvalidInput} where there are fewer of
   /// them than ranks.
   SharedStep(Network& network, const MakeNetwork& make, int num_micro_batches, int num_threads,
-             distributed::Communicator* ranks);
+             Products products, distributed::Communicator* ranks);
 
   /// Gives the weights of the network the gradients of the objective's mean over `batch`, where
   /// `wanted` are the standardised labels [B]. The gradients are to be used and dropped before the
@@ -57,6 +65,7 @@ class SharedStep {
   int num_micro_batches_;
   distributed::Share own_;  ///< of the micro-batches
   int num_threads_;
+  Products products_;
   distributed::Communicator* ranks_;
   std::vector<std::unique_ptr<Network>> replicas_;  ///< one for each own micro-batch
   /// The gradients, then for each weight the number of micro-batches that gave it one, then losses.

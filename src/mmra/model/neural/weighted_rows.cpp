@@ -73,6 +73,17 @@ at::Tensor multiply(const Compressed& matrix, const at::Tensor& x) {
   return result;
 }
 
+// Compiled for several processors; the loader takes the best one that is there. Without FMA, so
+// that sums are the same on all of them.
+#define MMRA_DEFINE_ADD_SCALED(T)                                                   \
+  __attribute__((target_clones("avx2", "default"))) void add_scaled(                \
+      const float* __restrict x, T factor, std::int64_t size, T* __restrict to) {   \
+    for (std::int64_t i = 0; i < size; ++i) to[i] += factor * static_cast<T>(x[i]); \
+  }
+MMRA_DEFINE_ADD_SCALED(float)
+MMRA_DEFINE_ADD_SCALED(double)
+#undef MMRA_DEFINE_ADD_SCALED
+
 /// dX = Sᵀ dY.
 class Times : public torch::autograd::Function<Times> {
  public:
@@ -103,6 +114,31 @@ at::Tensor WeightedRows::times(const at::Tensor& x) const {
   const Compressed back = transposed(row_begin_, columns_, weights_, num_columns_, x.scalar_type());
   return Times::apply(x, forward.begin, forward.columns, forward.weights, back.begin, back.columns,
                       back.weights);
+}
+
+at::Tensor WeightedRows::times_halves(std::span<const Float16Bits* const> rows, std::int64_t width,
+                                      at::ScalarType dtype) const {
+  TORCH_CHECK(static_cast<std::int64_t>(rows.size()) == num_columns_, "weighted rows of ",
+              num_columns_, " columns times ", rows.size(), " rows");
+  at::Tensor result = at::zeros({num_rows(), width}, dtype);
+  const auto size = static_cast<std::size_t>(width);
+  AT_DISPATCH_FLOATING_TYPES(dtype, "weighted_halves", [&] {
+    auto* to = result.data_ptr<scalar_t>();
+    const std::int64_t work = 1 + width * static_cast<std::int64_t>(columns_.size()) /
+                                      std::max<std::int64_t>(1, num_rows());
+    at::parallel_for(0, num_rows(), at::internal::GRAIN_SIZE / work + 1,
+                     [&](std::int64_t first, std::int64_t last) {
+                       std::vector<float> row(size);
+                       for (std::int64_t r = first; r < last; ++r) {
+                         for (std::int64_t e = row_begin_[r]; e < row_begin_[r + 1]; ++e) {
+                           halves_to_floats({rows[columns_[e]], size}, row);
+                           add_scaled(row.data(), static_cast<scalar_t>(weights_[e]), width,
+                                      to + r * width);
+                         }
+                       }
+                     });
+  });
+  return result;
 }
 
 }  // namespace mmra::model::neural

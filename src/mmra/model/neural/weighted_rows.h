@@ -3,7 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
+
+#include "mmra/core/float16.h"
 
 namespace mmra::model::neural {
 
@@ -27,6 +30,10 @@ class WeightedRows {
   /// Y = S X, [num_columns × d] to [num_rows × d]; differentiable in X. The same for any number of
   /// threads: every row is summed by one thread in the order of its entries.
   [[nodiscard]] at::Tensor times(const at::Tensor& x) const;
+
+  /// The same for constants: X's rows are `width` float16 values each, wherever they lie.
+  [[nodiscard]] at::Tensor times_halves(std::span<const Float16Bits* const> rows,
+                                        std::int64_t width, at::ScalarType dtype) const;
 
  private:
   std::int64_t num_columns_;

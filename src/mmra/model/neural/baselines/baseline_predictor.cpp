@@ -15,6 +15,7 @@ NetworkSettings settings_of(const NeuralBaselineConfig& config) {
   settings.batch = {config.visual_dim, config.text_dim, /*instances=*/false};
   settings.label_mean = config.label_mean;
   settings.label_std = config.label_std;
+  settings.precision = config.precision;
   settings.adam.learning_rate = config.learning_rate;
   settings.adam.weight_decay = config.weight_decay;
   settings.adam.gradient_clip = config.gradient_clip;
