@@ -132,7 +132,8 @@ int main(int argc, char** argv) {
   app.add_option("--dim", flags.dim, "Of the features")->check(CLI::PositiveNumber);
   app.add_option("--width", flags.width, "Of the paper variant; --dim unless told")
       ->check(CLI::PositiveNumber);
-  app.add_option("--dropout", flags.dropout, "Above 0: as `mmra train`, with a clipped gradient and averages")
+  app.add_option("--dropout", flags.dropout,
+                 "Above 0: as `mmra train`, with a clipped gradient and averages")
       ->check(CLI::Range(0.0, 0.9));
   app.add_option("--precision", flags.precision)->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("-k", flags.k)->check(CLI::PositiveNumber);

@@ -45,8 +45,7 @@ CLI::Option* add_precision_flag(CLI::App& command, encoders::Precision& precisio
       {"auto", encoders::Precision::kAuto},
       {"f32", encoders::Precision::kFloat32},
       {"bf16", encoders::Precision::kBFloat16}};
-  return command
-      .add_option("--precision", precision, what)
+  return command.add_option("--precision", precision, what)
       ->transform(CLI::CheckedTransformer(kNames, CLI::ignore_case).description("auto|f32|bf16"))
       ->default_str("auto")
       ->group("Common");

@@ -30,8 +30,9 @@ void add_mpi_flag(CLI::App& command, bool& asked);
 
 /// Adds --precision to a command that runs encoders, or another that multiplies as `what` says.
 CLI::Option* add_precision_flag(CLI::App& command, encoders::Precision& precision,
-                                const std::string& what = "Of pretrained encoders: auto (bf16 where the "
-                                                          "processor has it), f32, bf16 (half the memory)");
+                                const std::string& what =
+                                    "Of pretrained encoders: auto (bf16 where the "
+                                    "processor has it), f32, bf16 (half the memory)");
 
 /// A member of a range check for CLI11 that names what is wanted.
 [[nodiscard]] CLI::Validator at_least(int minimum);

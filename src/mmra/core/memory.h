@@ -9,9 +9,9 @@ namespace mmra {
 /// whole process; does nothing where the C library is another.
 void return_large_blocks_to_system() noexcept;
 
-/// The opposite, for work that takes and frees the same blocks again and again (a training step): what is
-/// freed stays with the process, blocks up to 32 MiB at least. Without it every step's page faults
-/// were measured to take a fifth of its time. For the whole process.
+/// The opposite, for work that takes and frees the same blocks again and again (a training step):
+/// what is freed stays with the process, blocks up to 32 MiB at least. Without it every step's page
+/// faults were measured to take a fifth of its time. For the whole process.
 void keep_freed_blocks() noexcept;
 
 }  // namespace mmra

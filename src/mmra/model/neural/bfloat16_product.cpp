@@ -49,8 +49,7 @@ memory::desc describe(std::int64_t rows, std::int64_t columns, std::int64_t stri
 dnnl::matmul::primitive_desc describe(const Shape& shape) {
   const memory::desc a = describe(shape.m, shape.k, shape.a_stride, shape.a_transposed);
   const memory::desc b = describe(shape.k, shape.n, shape.b_stride, shape.b_transposed);
-  const memory::desc c({shape.m, shape.n}, memory::data_type::f32,
-                       memory::dims{shape.c_stride, 1});
+  const memory::desc c({shape.m, shape.n}, memory::data_type::f32, memory::dims{shape.c_stride, 1});
   dnnl::post_ops operations;
   if (shape.activation == Activation::kRelu) {
     operations.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);

@@ -36,5 +36,4 @@ void widen_rows(RowBlock<const BFloat16Bits> from, RowBlock<float> to);
 void round_gradient(RowBlock<const float> dy, const float* y, Activation activation,
                     RowBlock<BFloat16Bits> to, float* column_sums);
 
-
 }  // namespace mmra::model::neural

@@ -80,7 +80,8 @@ at::Tensor BipolarInteraction::attend(const Tokens& x, const Tokens& seen,
   for (const Attention& a : attentions) scales.push_back(a.scale);
   // One product for all that a token is asked for, one for all that it answers.
   return ragged_attention({linear_layer(x.values, at::cat(queries), {}), x.begin},
-                          {linear_layer(seen.values, at::cat(keys_values), {}), seen.begin}, scales);
+                          {linear_layer(seen.values, at::cat(keys_values), {}), seen.begin},
+                          scales);
 }
 
 BipolarInteraction::Output BipolarInteraction::operator()(const Tokens& visual,

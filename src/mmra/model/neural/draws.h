@@ -43,8 +43,8 @@ class Draws {
   distributed::Share rows_;
 };
 
-/// `kept` with a probability, else 0, element by element: the draws of LibTorch's bernoulli_, in half
-/// of its time.
+/// `kept` with a probability, else 0, element by element: the draws of LibTorch's bernoulli_, in
+/// half of its time.
 void draw_kept(at::Tensor& values, double probability, double kept, at::Generator& generator);
 
 /// Dropout in training, nothing at prediction. The first dimension of `x` as in Draws::like_rows.

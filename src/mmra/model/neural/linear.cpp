@@ -90,8 +90,8 @@ class BFloat16Linear : public torch::autograd::Function<BFloat16Linear> {
     const at::Tensor result = at::empty({both.size(0), out}, at::kFloat);
     multiply({bits_of(both), both.size(0), both.size(1), both.size(1), false},
              {bits_of(w), both.size(1), out, w.size(1), true},
-             bias ? bias->data_ptr<float>() : nullptr,
-             static_cast<Activation>(activation), result.data_ptr<float>(), out);
+             bias ? bias->data_ptr<float>() : nullptr, static_cast<Activation>(activation),
+             result.data_ptr<float>(), out);
     result.resize_({x.size(0), out});  // no view, which autograd would treat differently
     const bool keep_output = static_cast<Activation>(activation) != Activation::kNone;
     context->save_for_backward({both, w, keep_output ? result : at::Tensor()});
@@ -127,14 +127,14 @@ class BFloat16Linear : public torch::autograd::Function<BFloat16Linear> {
     at::Tensor weight_gradient;
     if (data["weight"].toBool()) {
       weight_gradient = at::empty({out, in}, at::kFloat);
-      multiply({bits_of(g), out, g.size(0), out, true},
-               {bits_of(both), g.size(0), in, in, false}, nullptr, Activation::kNone,
-               weight_gradient.data_ptr<float>(), in);
+      multiply({bits_of(g), out, g.size(0), out, true}, {bits_of(both), g.size(0), in, in, false},
+               nullptr, Activation::kNone, weight_gradient.data_ptr<float>(), in);
     }
     const auto input_gradient = [&](std::int64_t first, std::int64_t columns) {
       const at::Tensor gradient = at::empty({g.size(0), columns}, at::kFloat);
-      multiply({bits_of(g), g.size(0), out, out, false}, {bits_of(w) + first, out, columns, in, false},
-               nullptr, Activation::kNone, gradient.data_ptr<float>(), columns);
+      multiply({bits_of(g), g.size(0), out, out, false},
+               {bits_of(w) + first, out, columns, in, false}, nullptr, Activation::kNone,
+               gradient.data_ptr<float>(), columns);
       gradient.resize_({rows, columns});
       return gradient;
     };
@@ -163,12 +163,11 @@ bool is_for_bfloat16(const at::Tensor& x, const at::Tensor& weight) {
 }
 
 at::Tensor multiply_layer(const at::Tensor& x, const c10::optional<at::Tensor>& y,
-                          const at::Tensor& weight, const at::Tensor& bias,
-                          Activation activation) {
+                          const at::Tensor& weight, const at::Tensor& bias, Activation activation) {
   const c10::optional<at::Tensor> given =
       bias.defined() ? c10::optional<at::Tensor>(bias) : c10::nullopt;
-  const at::Tensor result = BFloat16Linear::apply(as_rows(x), y, weight, given,
-                                                  static_cast<std::int64_t>(activation));
+  const at::Tensor result =
+      BFloat16Linear::apply(as_rows(x), y, weight, given, static_cast<std::int64_t>(activation));
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = weight.size(0);
   return result.view(shape);
@@ -216,7 +215,7 @@ at::Tensor bfloat16_rows(std::int64_t rows, std::int64_t columns) {
 }
 
 at::Tensor linear_layer(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                  Activation activation) {
+                        Activation activation) {
   if (!is_for_bfloat16(x, weight)) {
     return activate(at::linear(x.to(weight.scalar_type()), weight, bias), activation);
   }
@@ -224,7 +223,7 @@ at::Tensor linear_layer(const at::Tensor& x, const at::Tensor& weight, const at:
 }
 
 at::Tensor linear_layer_of_both(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight,
-                          const at::Tensor& bias, Activation activation) {
+                                const at::Tensor& bias, Activation activation) {
   if (!is_for_bfloat16(x, weight)) {
     return activate(at::linear(at::cat({x, y}, -1), weight, bias), activation);
   }

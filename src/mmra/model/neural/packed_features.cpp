@@ -37,11 +37,11 @@ void halves_to_bfloat16(std::span<const Float16Bits> from, BFloat16Bits* to) {
 at::Tensor unpack(std::span<const TokenView> views, std::span<const std::int64_t> begin, int dim,
                   bool as_bfloat16) {
   const std::int64_t num_tokens = begin.back() - begin.front();
-  at::Tensor features = as_bfloat16 ? bfloat16_rows(num_tokens, dim)
-                                    : at::empty({num_tokens, dim}, at::kFloat);
+  at::Tensor features =
+      as_bfloat16 ? bfloat16_rows(num_tokens, dim) : at::empty({num_tokens, dim}, at::kFloat);
   auto* floats = as_bfloat16 ? nullptr : features.data_ptr<float>();
-  auto* bits = as_bfloat16 ? reinterpret_cast<BFloat16Bits*>(features.data_ptr<at::BFloat16>())
-                           : nullptr;
+  auto* bits =
+      as_bfloat16 ? reinterpret_cast<BFloat16Bits*>(features.data_ptr<at::BFloat16>()) : nullptr;
   // Small gathers stay on one thread.
   const std::int64_t work = 1 + features.numel() / static_cast<std::int64_t>(views.size() + 1);
   at::parallel_for(0, static_cast<std::int64_t>(views.size()), at::internal::GRAIN_SIZE / work + 1,
@@ -254,8 +254,8 @@ PackedFeatures pack_features(const Batch& batch, const DistinctRows& instances,
 
   PackedFeatures out;
   const auto unpack_items = [&](std::size_t first, std::size_t count) {
-    return unpack(std::span(views).subspan(first, count), std::span(begin).subspan(first, count + 1),
-                  dim, dtype == at::kBFloat16)
+    return unpack(std::span(views).subspan(first, count),
+                  std::span(begin).subspan(first, count + 1), dim, dtype == at::kBFloat16)
         .to(dtype);
   };
   out.features = unpack_items(0, num_queries);

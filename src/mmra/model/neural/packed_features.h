@@ -57,8 +57,9 @@ struct PackedFeatures {
 
 /// The features of the instances themselves, aggregated by equation 4 before any layer.
 struct AggregatedFeatures {
-  at::Tensor values;  ///< [M × dim], zeros in the only row of a query whose instances lack the modality
-  at::Tensor begin;   ///< int64 [B + 1]
+  at::Tensor
+      values;  ///< [M × dim], zeros in the only row of a query whose instances lack the modality
+  at::Tensor begin;    ///< int64 [B + 1]
   at::Tensor missing;  ///< [M × 1], 1 in those rows, else 0; undefined where there are none
 };
 /// `dtype` is float or double. Straight from the stored float16; nothing is unpacked.

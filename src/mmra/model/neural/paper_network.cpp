@@ -123,10 +123,9 @@ at::Tensor PaperNetwork::forward(const Batch& batch, const Draws& draws) const {
   const TokenDropout token_dropout{config_.token_dropout, draws};
   const auto tokens_for = [&](Modality modality, const std::optional<ModalityWeights>& of) {
     if (!of) return ModalityTokens{};
-    return make_tokens(
-        pack_features(batch, instances, weights, modality, feature_type(parameters_.dtype()),
-                      token_dropout),
-        *of, draws);
+    return make_tokens(pack_features(batch, instances, weights, modality,
+                                     feature_type(parameters_.dtype()), token_dropout),
+                       *of, draws);
   };
   const ModalityTokens visual = tokens_for(Modality::kVisual, visual_);
   const ModalityTokens text = tokens_for(Modality::kText, text_);

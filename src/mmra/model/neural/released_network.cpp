@@ -228,10 +228,11 @@ ReleasedNetwork::Output ReleasedNetwork::interact(const Side& side, const Inputs
   at::Tensor visual_seen;
   if (side.dual_visual.weight.defined()) {
     // S = tanh(V W₁ + b) tanh(t W₂ + b) / d, softmax over the frames: [B × L].
-    const at::Tensor scores = at::bmm(side.visual_embedding(inputs.visual, Activation::kTanh),
-                                      side.text_embedding(inputs.text, Activation::kTanh).unsqueeze(2))
-                                  .squeeze(2) /
-                              d;
+    const at::Tensor scores =
+        at::bmm(side.visual_embedding(inputs.visual, Activation::kTanh),
+                side.text_embedding(inputs.text, Activation::kTanh).unsqueeze(2))
+            .squeeze(2) /
+        d;
     const at::Tensor frame_weights =
         at::softmax(scores.masked_fill(inputs.visual_mask.logical_not(), kMinusInfinity), 1);
     // T_p is the text times each frame's weight, so one product a row serves all its frames.

@@ -26,10 +26,10 @@ class ReleasedNetwork final : public Network {
  private:
   /// Raw features of one side: the query's own or the aggregated ones.
   struct Inputs {
-    at::Tensor visual;       ///< [B × L × d]
-    at::Tensor visual_mask;  ///< bool [B × L]
+    at::Tensor visual;        ///< [B × L × d]
+    at::Tensor visual_mask;   ///< bool [B × L]
     bool all_frames = false;  ///< the mask is true everywhere
-    at::Tensor text;         ///< [B × d]
+    at::Tensor text;          ///< [B × d]
   };
   /// The weights of one of the two sides.
   struct Side {

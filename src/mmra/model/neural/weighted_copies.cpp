@@ -14,35 +14,35 @@ using torch::autograd::tensor_list;
 // that results are the same on all of them.
 #define MMRA_VECTORISED __attribute__((target_clones("avx2", "default")))
 
-#define MMRA_DEFINE_ROWS(T)                                                                     \
-  MMRA_VECTORISED void weigh_row(T weight, const T* __restrict x, const T* __restrict bias,     \
-                                 T* __restrict to, std::int64_t d) {                            \
-    for (std::int64_t c = 0; c < d; ++c) to[c] = weight * x[c] + bias[c];                       \
-  }                                                                                             \
-  /* g = dy (1 − y²); adds g to `bias`, weight · g to `x_gradient`; gives Σ g x. */            \
-  MMRA_VECTORISED T backward_of_row(T weight, const T* __restrict dy, const T* __restrict y,    \
-                                    const T* __restrict x, T* __restrict bias,                  \
-                                    T* __restrict x_gradient, std::int64_t d) {                 \
-    T sums[8] = {};                                                                             \
-    std::int64_t c = 0;                                                                         \
-    for (; c + 8 <= d; c += 8) {                                                                \
-      for (int lane = 0; lane < 8; ++lane) {                                                    \
-        const std::int64_t i = c + lane;                                                        \
-        const T g = dy[i] * (T(1) - y[i] * y[i]);                                               \
-        bias[i] += g;                                                                           \
-        x_gradient[i] += weight * g;                                                            \
-        sums[lane] += g * x[i];                                                                 \
-      }                                                                                         \
-    }                                                                                           \
-    T sum = ((sums[0] + sums[4]) + (sums[2] + sums[6])) +                                       \
-            ((sums[1] + sums[5]) + (sums[3] + sums[7]));                                        \
-    for (; c < d; ++c) {                                                                        \
-      const T g = dy[c] * (T(1) - y[c] * y[c]);                                                 \
-      bias[c] += g;                                                                             \
-      x_gradient[c] += weight * g;                                                              \
-      sum += g * x[c];                                                                          \
-    }                                                                                           \
-    return sum;                                                                                 \
+#define MMRA_DEFINE_ROWS(T)                                                                        \
+  MMRA_VECTORISED void weigh_row(T weight, const T* __restrict x, const T* __restrict bias,        \
+                                 T* __restrict to, std::int64_t d) {                               \
+    for (std::int64_t c = 0; c < d; ++c) to[c] = weight * x[c] + bias[c];                          \
+  }                                                                                                \
+  /* g = dy (1 − y²); adds g to `bias`, weight · g to `x_gradient`; gives Σ g x. */           \
+  MMRA_VECTORISED T backward_of_row(T weight, const T* __restrict dy, const T* __restrict y,       \
+                                    const T* __restrict x, T* __restrict bias,                     \
+                                    T* __restrict x_gradient, std::int64_t d) {                    \
+    T sums[8] = {};                                                                                \
+    std::int64_t c = 0;                                                                            \
+    for (; c + 8 <= d; c += 8) {                                                                   \
+      for (int lane = 0; lane < 8; ++lane) {                                                       \
+        const std::int64_t i = c + lane;                                                           \
+        const T g = dy[i] * (T(1) - y[i] * y[i]);                                                  \
+        bias[i] += g;                                                                              \
+        x_gradient[i] += weight * g;                                                               \
+        sums[lane] += g * x[i];                                                                    \
+      }                                                                                            \
+    }                                                                                              \
+    T sum =                                                                                        \
+        ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7])); \
+    for (; c < d; ++c) {                                                                           \
+      const T g = dy[c] * (T(1) - y[c] * y[c]);                                                    \
+      bias[c] += g;                                                                                \
+      x_gradient[c] += weight * g;                                                                 \
+      sum += g * x[c];                                                                             \
+    }                                                                                              \
+    return sum;                                                                                    \
   }
 
 MMRA_DEFINE_ROWS(float)
@@ -97,8 +97,8 @@ class WeightedCopies : public torch::autograd::Function<WeightedCopies> {
       at::parallel_for(0, w.size(0), 1, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t i = first * length; i < last * length; ++i) {
           const std::int64_t row = i / length * d;
-          gw[i] = backward_of_row(weight[i], dy + i * d, y + i * d, from + row, gb + row, gx + row,
-                                  d);
+          gw[i] =
+              backward_of_row(weight[i], dy + i * d, y + i * d, from + row, gb + row, gx + row, d);
         }
       });
     });

@@ -75,10 +75,10 @@ at::Tensor multiply(const Compressed& matrix, const at::Tensor& x) {
 
 // Compiled for several processors; the loader takes the best one that is there. Without FMA, so
 // that sums are the same on all of them.
-#define MMRA_DEFINE_ADD_SCALED(T)                                                                 \
-  __attribute__((target_clones("avx2", "default"))) void add_scaled(                              \
-      const float* __restrict x, T factor, std::int64_t size, T* __restrict to) {                 \
-    for (std::int64_t i = 0; i < size; ++i) to[i] += factor * static_cast<T>(x[i]);               \
+#define MMRA_DEFINE_ADD_SCALED(T)                                                   \
+  __attribute__((target_clones("avx2", "default"))) void add_scaled(                \
+      const float* __restrict x, T factor, std::int64_t size, T* __restrict to) {   \
+    for (std::int64_t i = 0; i < size; ++i) to[i] += factor * static_cast<T>(x[i]); \
   }
 MMRA_DEFINE_ADD_SCALED(float)
 MMRA_DEFINE_ADD_SCALED(double)
@@ -124,8 +124,8 @@ at::Tensor WeightedRows::times_halves(std::span<const Float16Bits* const> rows, 
   const auto size = static_cast<std::size_t>(width);
   AT_DISPATCH_FLOATING_TYPES(dtype, "weighted_halves", [&] {
     auto* to = result.data_ptr<scalar_t>();
-    const std::int64_t work =
-        1 + width * static_cast<std::int64_t>(columns_.size()) / std::max<std::int64_t>(1, num_rows());
+    const std::int64_t work = 1 + width * static_cast<std::int64_t>(columns_.size()) /
+                                      std::max<std::int64_t>(1, num_rows());
     at::parallel_for(0, num_rows(), at::internal::GRAIN_SIZE / work + 1,
                      [&](std::int64_t first, std::int64_t last) {
                        std::vector<float> row(size);
