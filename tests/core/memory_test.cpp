@@ -29,5 +29,16 @@ TEST(LargeBlocks, GoBackToTheSystemWhereGlibcWouldKeepThem) {
   EXPECT_EQ(mapped_bytes(), before);
 }
 
+TEST(FreedBlocks, StayWithTheProcess) {
+#if MMRA_ADDRESS_SANITIZER
+  GTEST_SKIP() << "a sanitizer has an allocator of its own";
+#endif
+  keep_freed_blocks();
+  const std::size_t before = mapped_bytes();
+  void* volatile block = std::malloc(std::size_t{8} << 20);
+  EXPECT_EQ(mapped_bytes(), before);
+  std::free(block);
+}
+
 }  // namespace
 }  // namespace mmra

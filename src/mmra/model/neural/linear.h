@@ -58,7 +58,7 @@ class ProductPrecision {
 [[nodiscard]] at::Tensor bfloat16_rows(std::int64_t rows, std::int64_t columns);
 
 /// activation(x Wᵀ + b), [… × in] to [… × out] of the weight's type; `bias` [out] may be undefined.
-/// Differentiable in all three, as often as once. x may be of bfloat16 where products are.
+/// Differentiable in all three, once. x may be of bfloat16 where products are.
 [[nodiscard]] at::Tensor linear_layer(const at::Tensor& x, const at::Tensor& weight,
                                       const at::Tensor& bias,
                                       Activation activation = Activation::kNone);
