@@ -28,42 +28,17 @@ void draw_kept(at::Tensor& values, double probability, double kept, at::Generato
   cpu->set_engine(engine);
 }
 
-at::Tensor Draws::like_part(const at::Tensor& x, std::int64_t first, std::int64_t total,
-                            const Fill& fill) const {
-  const at::TensorOptions options = x.options().requires_grad(false);
-  if (whole_ == nullptr) {
-    at::Tensor values = at::empty_like(x, options);
-    fill(values, *generator_);
-    return values;
-  }
-  std::vector<std::int64_t> shape = x.sizes().vec();
-  shape[0] = total;
-  at::Tensor values = at::empty(shape, options);
+at::Tensor Draws::like(const at::Tensor& x, const Fill& fill) const {
+  at::Tensor values = at::empty_like(x, x.options().requires_grad(false));
   fill(values, *generator_);
-  return values.narrow(0, first, x.size(0));
-}
-
-at::Tensor Draws::like_rows(const at::Tensor& x, const Fill& fill) const {
-  if (whole_ == nullptr) return like_part(x, 0, x.size(0), fill);
-  const std::int64_t each = x.size(0) / static_cast<std::int64_t>(rows_.count);
-  return like_part(x, static_cast<std::int64_t>(rows_.begin) * each,
-                   static_cast<std::int64_t>(whole_->query_rows.size()) * each, fill);
+  return values;
 }
 
 at::Tensor dropout(const at::Tensor& x, double rate, const Draws& draws) {
   if (!draws || rate == 0.0) return x;
-  return x * draws.like_rows(x, [&](at::Tensor& mask, at::Generator& generator) {
+  return x * draws.like(x, [&](at::Tensor& mask, at::Generator& generator) {
     draw_kept(mask, 1.0 - rate, 1.0 / (1.0 - rate), generator);
   });
-}
-
-at::Tensor dropout_of_tokens(const at::Tensor& x, double rate, PartOfWhole part,
-                             const Draws& draws) {
-  if (!draws || rate == 0.0) return x;
-  return x * draws.like_part(x, part.first, part.total,
-                             [&](at::Tensor& mask, at::Generator& generator) {
-                               draw_kept(mask, 1.0 - rate, 1.0 / (1.0 - rate), generator);
-                             });
 }
 
 }  // namespace mmra::model::neural

@@ -59,27 +59,14 @@ at::Tensor unpack(std::span<const TokenView> views, std::span<const std::int64_t
   return features;
 }
 
-/// Which part of its whole's tokens a batch has, where query b has `tokens_of_query(whole, b)`.
-template <typename TokensOfQuery>
-PartOfWhole part_of_whole(const Draws& draws, std::int64_t own, TokensOfQuery tokens_of_query) {
-  if (draws.whole() == nullptr) return {0, own};
-  const Batch& whole = *draws.whole();
-  PartOfWhole part;
-  for (std::size_t b = 0; b < whole.query_rows.size(); ++b) {
-    if (b == draws.rows().begin) part.first = part.total;
-    part.total += tokens_of_query(whole, b);
-  }
-  return part;
-}
-
 /// Draws, token by token, which stay; the first of an item always does.
 class TokenKeeper {
  public:
-  TokenKeeper(const TokenDropout& dropout, PartOfWhole part) {
+  TokenKeeper(const TokenDropout& dropout, std::int64_t num_tokens) {
     if (!dropout.draws || dropout.rate == 0.0) return;
-    keep_ = at::empty({part.total}, at::kFloat);
+    keep_ = at::empty({num_tokens}, at::kFloat);
     draw_kept(keep_, 1.0 - dropout.rate, 1.0, dropout.draws.generator());
-    next_ = keep_.data_ptr<float>() + part.first;
+    next_ = keep_.data_ptr<float>();
   }
   bool keeps(int position) {
     if (next_ == nullptr) return true;
@@ -100,7 +87,7 @@ void place_queries(std::span<const TokenView> queries, std::span<const std::int6
   std::vector<std::int64_t> slots;
   std::vector<std::int64_t> begins{0};
   bool as_they_are = true;
-  TokenKeeper keeper(token_dropout, out.query_tokens);
+  TokenKeeper keeper(token_dropout, out.num_query_tokens);
   for (std::size_t b = 0; b < queries.size(); ++b) {
     for (int p = 0; p < queries[b].num_tokens; ++p) {
       if (keeper.keeps(p)) {
@@ -171,20 +158,12 @@ std::vector<Has> what_queries_have(std::span<const TokenView> instances,
 
 void aggregate_instances(std::span<const TokenView> instances, std::span<const std::int64_t> begin,
                          std::span<const std::int32_t> slots, std::span<const double> weights,
-                         std::int64_t num_queries, Modality modality,
-                         const TokenDropout& token_dropout, PackedFeatures& out) {
+                         std::int64_t num_queries, const TokenDropout& token_dropout,
+                         PackedFeatures& out) {
   const auto k = static_cast<std::int64_t>(slots.size()) / num_queries;
   std::int64_t num_drawn = 0;
   for (const std::int32_t slot : slots) num_drawn += slot < 0 ? 0 : instances[slot].num_tokens;
-  const auto tokens_of_instances = [&](const Batch& whole, std::size_t b) {
-    std::int64_t count = 0;
-    for (const std::int32_t row : std::span(whole.instance_rows).subspan(b * k, k)) {
-      if (row >= 0) count += tokens_of(*whole.memory, row, modality).num_tokens;
-    }
-    return count;
-  };
-  TokenKeeper keeper(token_dropout,
-                     part_of_whole(token_dropout.draws, num_drawn, tokens_of_instances));
+  TokenKeeper keeper(token_dropout, num_drawn);
 
   const std::vector<Has> has = what_queries_have(instances, slots, k);
   out.has_stand_ins =
@@ -263,16 +242,11 @@ PackedFeatures pack_features(const Batch& batch, const DistinctRows& instances,
     out.instance_features = unpack_items(num_queries, instances.rows.size());
   }
   out.num_query_tokens = begin[num_queries];
-  out.query_tokens = part_of_whole(token_dropout.draws, out.num_query_tokens,
-                                   [&](const Batch& whole, std::size_t b) -> std::int64_t {
-                                     const std::int32_t row = whole.query_rows[b];
-                                     return tokens_of(*whole.queries, row, modality).num_tokens;
-                                   });
   const std::span all(views);
   place_queries(all.first(num_queries), begin, token_dropout, out);
   if (!instances.slots.empty()) {
     aggregate_instances(all.subspan(num_queries), std::span(begin).subspan(num_queries),
-                        instances.slots, weights, static_cast<std::int64_t>(num_queries), modality,
+                        instances.slots, weights, static_cast<std::int64_t>(num_queries),
                         token_dropout, out);
   }
   return out;
@@ -293,7 +267,7 @@ AggregatedFeatures aggregate_features(const Batch& batch, const DistinctRows& in
   }
   PackedFeatures packed;
   aggregate_instances(views, token_begins(views), instances.slots, weights,
-                      static_cast<std::int64_t>(batch.query_rows.size()), modality, {}, packed);
+                      static_cast<std::int64_t>(batch.query_rows.size()), {}, packed);
   const std::vector<Float16Bits> zeros(static_cast<std::size_t>(dim), 0);
   if (packed.has_stand_ins) tokens.insert(tokens.end(), 2, zeros.data());
 

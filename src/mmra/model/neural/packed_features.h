@@ -37,8 +37,6 @@ struct PackedFeatures {
   at::Tensor features;           ///< of the queries, [num_query_tokens × dim]
   at::Tensor instance_features;  ///< [instance tokens × dim]; undefined without instances
   std::int64_t num_query_tokens = 0;
-  /// Which of the query tokens of a shared batch (Draws::whole) these are.
-  PartOfWhole query_tokens;
 
   /// int64 [N]: which query token each row is; num_query_tokens (the absent token) for a query
   /// without the modality. Undefined where the rows are the query tokens as they are.

@@ -82,9 +82,9 @@ PaperNetwork::ModalityTokens PaperNetwork::make_tokens(const PackedFeatures& pac
     return weights.input(features, Activation::kRelu);
   };
   at::Tensor features = packed.features;
-  if (packed.query_tokens.total > 0) {
+  if (packed.num_query_tokens > 0) {
     // Instances are left whole: only what the query says is made uncertain.
-    features.copy_(dropout_of_tokens(features, config_.dropout_input, packed.query_tokens, draws));
+    features.copy_(dropout(features, config_.dropout_input, draws));
   }
   ModalityTokens tokens;
   tokens.query = {project(features), packed.query_begin};

@@ -50,7 +50,7 @@ void CbanNetwork::add_side(Modality modality, const std::string& name, int dim) 
 
 Padded CbanNetwork::tokens_of_side(const Side& side, const Batch& batch, const Draws& draws) const {
   QueryTokens query =
-      query_tokens(*batch.queries, batch.query_rows, side.modality, parameters_.dtype(), draws);
+      query_tokens(*batch.queries, batch.query_rows, side.modality, parameters_.dtype());
   query.tokens.values = side.input(dropout(query.tokens.values, config_.dropout_input, draws));
   return with_absent(query, side.absent);
 }
@@ -125,14 +125,14 @@ ReleasedCbanNetwork::ReleasedCbanNetwork(const NeuralBaselineConfig& config, at:
 
 Padded ReleasedCbanNetwork::frames(const Batch& batch, const Draws& draws) const {
   QueryTokens query =
-      query_tokens(*batch.queries, batch.query_rows, Modality::kVisual, parameters_.dtype(), draws);
+      query_tokens(*batch.queries, batch.query_rows, Modality::kVisual, parameters_.dtype());
   query.tokens.values = widen(dropout(query.tokens.values, config_.dropout_input, draws), width_);
   return with_absent(query, absent_visual_);
 }
 
 at::Tensor ReleasedCbanNetwork::text(const Batch& batch, const Draws& draws) const {
   QueryTokens query =
-      query_tokens(*batch.queries, batch.query_rows, Modality::kText, parameters_.dtype(), draws);
+      query_tokens(*batch.queries, batch.query_rows, Modality::kText, parameters_.dtype());
   query.tokens.values = widen(dropout(query.tokens.values, config_.dropout_input, draws), width_);
   return first_and_mean_of_tokens(with_absent(query, absent_text_));
 }

@@ -25,7 +25,7 @@ void ClstmNetwork::add_reader(Modality modality, const std::string& name, int di
 
 at::Tensor ClstmNetwork::read(const Reader& reader, const Batch& batch, const Draws& draws) const {
   Padded tokens = with_absent(
-      query_tokens(*batch.queries, batch.query_rows, reader.modality, parameters_.dtype(), draws),
+      query_tokens(*batch.queries, batch.query_rows, reader.modality, parameters_.dtype()),
       reader.absent);
   if (config_.variant == Variant::kReleased && reader.modality == Modality::kText) {
     tokens.values = first_and_mean_of_tokens(tokens).unsqueeze(1);

@@ -7,16 +7,9 @@
 namespace mmra::model::neural {
 
 QueryTokens query_tokens(const bank::FeatureTable& table, std::span<const std::int32_t> rows,
-                         Modality modality, at::ScalarType dtype, const Draws& draws) {
+                         Modality modality, at::ScalarType dtype) {
   std::vector<bank::TokenView> views;
   std::int64_t length = 1;
-  if (draws.whole() != nullptr) {
-    // As long as the longest of all: so that what is drawn for all of them has the rows' shape.
-    for (const std::int32_t row : draws.whole()->query_rows) {
-      const auto view = tokens_of(table, static_cast<std::size_t>(row), modality);
-      length = std::max<std::int64_t>(length, view.num_tokens);
-    }
-  }
   for (const std::int32_t row : rows) {
     views.push_back(tokens_of(table, static_cast<std::size_t>(row), modality));
     length = std::max<std::int64_t>(length, views.back().num_tokens);

@@ -20,7 +20,7 @@ struct QueryTokens {
 
 [[nodiscard]] QueryTokens query_tokens(const bank::FeatureTable& table,
                                        std::span<const std::int32_t> rows, Modality modality,
-                                       at::ScalarType dtype, const Draws& draws = nullptr);
+                                       at::ScalarType dtype);
 
 /// "absent.NAME" [dim]: learned raw features that stand for a modality where a row lacks it.
 [[nodiscard]] at::Tensor absent_token(ParameterSet& parameters, const std::string& name,

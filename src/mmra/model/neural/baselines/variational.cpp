@@ -35,7 +35,7 @@ std::int64_t length_behind_massl_steps(std::int64_t length) {
 
 /// μ + ε σ, ε from N(0, 1).
 at::Tensor draw(const Gaussian& gaussian, const Draws& draws) {
-  const at::Tensor noise = draws.like_rows(
+  const at::Tensor noise = draws.like(
       gaussian.mean,
       [](at::Tensor& values, at::Generator& generator) { values.normal_(0.0, 1.0, generator); });
   return gaussian.mean + noise * (gaussian.log_square * 0.5).exp();
@@ -124,7 +124,7 @@ at::Tensor VariationalNetwork::visual_vector(Padded tokens, const Draws& draws) 
 Expert VariationalNetwork::expert(const Encoder& encoder, const Batch& batch, Modality modality,
                                   const Draws& draws) const {
   const QueryTokens query =
-      query_tokens(*batch.queries, batch.query_rows, modality, parameters_.dtype(), draws);
+      query_tokens(*batch.queries, batch.query_rows, modality, parameters_.dtype());
   const bool released = config_.variant == Variant::kReleased;
   Padded tokens = released ? with_absent(query, encoder.absent) : query.tokens;
   tokens.values = dropout(tokens.values, config_.dropout_input, draws);
