@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -182,6 +183,14 @@ class MemoryBank {
                                                                   int /*limit*/) const {
     return std::nullopt;
   }
+
+  /// The kind of that index, as set_own_index() takes it; empty for a bank that has none.
+  [[nodiscard]] virtual std::string own_index() const { return {}; }
+  /// Makes it anew, of the kind "Flat" (exact) or "HNSW" and the number of a node's links, as in
+  /// FAISS's factory strings. Returns when it is made; for a moment of that time the bank cannot be
+  /// searched. Throws Error{kUnsupported} for another kind, or a bank that has no index of its own;
+  /// Interrupted, and then the server goes on by itself.
+  virtual void set_own_index(const std::string& kind, const std::stop_token& stop);
 
   /// Reads everything: checksums, decodability, dims, derived files against records. Empty: sound.
   [[nodiscard]] virtual std::vector<Problem> verify() const = 0;

@@ -4,8 +4,9 @@ nothing is there twice, the program ends with one line that says what happened, 
 
     faults_test.py [--times 20] [--seed 1] [--fault KIND ...]
 
-By scripts/milvus_faults.sh. MMRA_PROGRAM is build/release/bin/mmra. The server is started here, with data of
-its own; a disk that is full wants root (a tmpfs is mounted) and is left out, saying so, without.
+By scripts/milvus_faults.sh. MMRA_PROGRAM is build/release/bin/mmra. The server is started here, one for each kind,
+with data and ports of its own (MILVUS_PORT, MILVUS_MANAGEMENT_PORT); a disk that is full wants root (a tmpfs is
+mounted) and is left out, saying so, without.
 """
 
 import argparse
@@ -13,16 +14,19 @@ import csv
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 PROGRAM = os.environ["MMRA_PROGRAM"]
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
-PORT, MANAGEMENT = 19530, 9091
+PORT = int(os.environ.get("MILVUS_PORT", "19630"))
+MANAGEMENT = int(os.environ.get("MILVUS_MANAGEMENT_PORT", "9631"))
 NUM_ROWS = 400
 KINDS = ("killed_in_ingest", "killed_in_update", "killed_in_search", "cut_in_ingest", "full_disk")
 
@@ -31,15 +35,18 @@ class Server:
     """scripts/milvus.sh, its data in `home`."""
 
     def __init__(self, home):
-        self.environment = dict(os.environ, MILVUS_HOME=home)
+        self.environment = dict(os.environ, MILVUS_HOME=home, MILVUS_PORT=str(PORT), MILVUS_MANAGEMENT_PORT=str(MANAGEMENT))
         self.home = home
+        self.seconds_to_start = []
 
     def script(self, *arguments):
         return subprocess.run(["bash", "scripts/milvus.sh", *arguments], cwd=ROOT, env=self.environment,
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
 
     def start(self):
+        begun = time.monotonic()
         started = self.script("start")
+        self.seconds_to_start.append(time.monotonic() - begun)
         if started.returncode != 0:
             raise RuntimeError("the server does not start: " + started.stderr.strip())
 
@@ -48,10 +55,7 @@ class Server:
 
     def kill(self):
         """As a power cut would, but for what the kernel has yet to write."""
-        with open(os.path.join(self.home, "pid"), encoding="ascii") as file:
-            session = int(file.read())
-        subprocess.run(["pkill", "-KILL", "-s", str(session)], check=False)
-        os.remove(os.path.join(self.home, "pid"))
+        self.script("kill")
 
 
 class CuttingProxy:
@@ -111,15 +115,13 @@ class Run:
         self.random = random.Random(seed)
         self.collection = f"faults{number}"
         self.manifest = os.path.join(folder, f"{number}.csv")
-        self.popularity = {}
+        self.half = os.path.join(folder, f"{number}.half.csv")
+        self.popularity = {f"v{i}": self.random.randrange(1000) for i in range(NUM_ROWS)}
         words = ["cat", "dog", "boat", "cake", "dance", "river", "train", "snow", "song", "garden"]
-        with open(self.manifest, "w", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file)
-            rows.writerow(["id", "title", "popularity"])
-            for i in range(NUM_ROWS):
-                self.popularity[f"v{i}"] = self.random.randrange(1000)
-                title = " ".join(self.random.choices(words, k=5)) + f" {i}"
-                rows.writerow([f"v{i}", title, self.popularity[f"v{i}"]])
+        rows = [(name, " ".join(self.random.choices(words, k=5)) + " " + name, count) for name, count in self.popularity.items()]
+        for path, some in ((self.manifest, rows), (self.half, rows[:NUM_ROWS // 2])):
+            with open(path, "w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([("id", "title", "popularity"), *some])
 
     def bank(self, port=PORT, management=MANAGEMENT):
         return f"milvus://127.0.0.1:{port}/{self.collection}?management={management}"
@@ -130,7 +132,7 @@ class Run:
 
     @staticmethod
     def finish(process, may_fail=False):
-        out, error = process.communicate(timeout=300)
+        out, error = process.communicate(timeout=600)
         said = error.strip().splitlines()
         if process.returncode == 0:
             return True, out
@@ -142,51 +144,79 @@ class Run:
     def run(self, *arguments):
         return self.finish(self.program(*arguments))[1]
 
-    def ingest(self, **ports):
-        return self.program("ingest", self.manifest, "--bank", self.bank(**ports))
+    def ingest(self, manifest=None, **ports):
+        return self.program("ingest", manifest or self.manifest, "--bank", self.bank(**ports))
 
-    def check(self):
-        """Every record there, once, with its popularity; every byte verified."""
-        out = os.path.splitext(self.manifest)[0] + ".copy"
-        self.run("bank", "verify", "--bank", self.bank())
+    def ingest_half(self):
+        self.finish(self.ingest(self.half))
+
+    def export(self):
+        """What the bank holds, by id: every value of every record is read and its checksum compared."""
+        out = f"{os.path.splitext(self.manifest)[0]}.{len(os.listdir(os.path.dirname(self.manifest)))}.copy"
         self.run("bank", "export", "--bank", self.bank(), "--out", out)
         with open(os.path.join(out, "records.csv"), newline="", encoding="utf-8") as file:
             found = [(row["id"], float(row["popularity"])) for row in csv.DictReader(file)]
-        assert sorted(found) == sorted((k, float(v)) for k, v in self.popularity.items()), "records lost, doubled or changed"
+        shutil.rmtree(out)
+        assert len(found) == len(dict(found)), "records are there twice"
+        return dict(found)
+
+    def check(self):
+        """Every record there, once, with its popularity; every byte verified."""
+        self.run("bank", "verify", "--bank", self.bank())
+        assert self.export() == self.popularity, "records lost or changed"
+
+    def drop(self):
+        """The server loads every collection when it starts again."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        for name in (self.collection, self.collection + "_values"):
+            body = json.dumps({"collection_name": name}).encode()
+            request = urllib.request.Request(f"http://127.0.0.1:{MANAGEMENT}/api/v1/collection", body,
+                                             {"Content-Type": "application/json"}, method="DELETE")
+            opener.open(request, timeout=60).read()
 
     def kill_soon(self, longest):
         time.sleep(self.random.uniform(0.0, longest))
         self.server.kill()
 
-    def drop(self):
-        pass  # collections are small; the server's data goes at the end
 
-
-def killed_in(run, make_process, longest):
+def killed_in(run, make_process, longest, check_before):
     process = make_process()
     run.kill_soon(longest)
     done, said = run.finish(process, may_fail=True)
     run.server.start()
+    check_before(run.export())
     if not done:
         run.finish(make_process())
     run.check()
-    return "done before" if done else said
+    return None if done else said
 
 
 def killed_in_ingest(run):
-    return killed_in(run, run.ingest, 4.0)
+    run.ingest_half()
+    acknowledged = dict(list(run.popularity.items())[:NUM_ROWS // 2])
+
+    def check_before(found):
+        assert found.items() >= acknowledged.items(), "what was acknowledged is lost"
+        assert found.items() <= run.popularity.items(), "records of nobody"
+
+    return killed_in(run, run.ingest, 3.0, check_before)
 
 
 def killed_in_update(run):
     run.finish(run.ingest())
+    before = dict(run.popularity)
     counts = run.manifest + ".counts"
+    run.popularity = {name: count + 1 + run.random.randrange(1000) for name, count in before.items()}
     with open(counts, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["id", "popularity", "observed_at"])
-        for name in run.popularity:
-            run.popularity[name] += 1 + run.random.randrange(1000)
-            rows.writerow([name, run.popularity[name], "2026-01-02T00:00:00Z"])
-    return killed_in(run, lambda: run.program("bank", "update", counts, "--bank", run.bank()), 2.0)
+        rows.writerows((name, count, "2026-01-02T00:00:00Z") for name, count in run.popularity.items())
+
+    def check_before(found):
+        assert found.keys() == before.keys(), "records are lost"
+        assert all(count in (before[name], run.popularity[name]) for name, count in found.items()), "counts of nobody"
+
+    return killed_in(run, lambda: run.program("bank", "update", counts, "--bank", run.bank()), 3.0, check_before)
 
 
 def killed_in_search(run):
@@ -196,7 +226,7 @@ def killed_in_search(run):
     before = [run.finish(search(name))[1] for name in queries]
     killer = threading.Thread(target=run.kill_soon, args=(0.5,))
     killer.start()
-    said = "done before"
+    said = None
     for name, expected in zip(queries, before):
         done, answer = run.finish(search(name), may_fail=True)
         if done:
@@ -223,6 +253,8 @@ def cut_in_ingest(run):
 
 
 def full_disk(run):
+    run.ingest_half()
+    acknowledged = dict(list(run.popularity.items())[:NUM_ROWS // 2])
     filler = os.path.join(run.server.home, "data", "filler")
     space = os.statvfs(run.server.home)
     free = space.f_bavail * space.f_frsize
@@ -233,10 +265,11 @@ def full_disk(run):
     # A server that met a full disk may be gone.
     run.server.kill()
     run.server.start()
+    assert run.export().items() >= acknowledged.items(), "what was acknowledged is lost"
     if not done:
         run.finish(run.ingest())
     run.check()
-    return "done before" if done else said
+    return None if done else said
 
 
 def main():
@@ -259,17 +292,28 @@ def main():
             server = Server(home)
             server.start()
             said = {}
+            num_missed = 0
             try:
-                for _ in range(options.times):
+                while sum(said.values()) < options.times:
                     number += 1
                     run = Run(server, folder, number, options.seed * 1000 + number)
+                    begun = time.monotonic()
                     outcome = globals()[kind](run)
-                    said[outcome] = said.get(outcome, 0) + 1
+                    print(f"{kind} {number}, {time.monotonic() - begun:.0f} s: {outcome or 'done before'}", file=sys.stderr,
+                          flush=True)
+                    run.drop()
+                    if outcome is None:
+                        num_missed += 1
+                        assert num_missed < 3 * options.times, "the fault is never in time"
+                    else:
+                        said[outcome] = said.get(outcome, 0) + 1
             finally:
                 server.stop()
                 if is_small:
                     subprocess.run(["umount", "-l", home], check=False)
-        print(f"{kind}: {options.times} times, nothing lost, nothing doubled; what was said:", flush=True)
+        starts = sorted(server.seconds_to_start)
+        print(f"{kind}: {options.times} times, nothing lost, nothing doubled ({num_missed} more were done before it); the server "
+              f"started {len(starts)} times, in {starts[0]:.0f} to {starts[-1]:.0f} s; what was said:", flush=True)
         for line, count in sorted(said.items(), key=lambda each: -each[1]):
             print(f"  {count} x {line}")
 

@@ -38,6 +38,14 @@ constexpr int kAttempts = 5;
 constexpr int kRowsPerPage = 1000;
 /// As many as Milvus gives.
 constexpr int kMaxCandidates = 16'384;
+/// Of reads by key. A row that is there twice (heal_doubled_rows) would else take another's place.
+constexpr int kNoLimit = kMaxCandidates;
+constexpr int kHealings = 3;
+/// How many records a graph's walk keeps in view at least (docs/milvus.md: what that finds).
+constexpr int kLeastWidth = 128;
+constexpr int kBuildWidth = 200;
+/// While an index is built, it is looked at so often.
+constexpr std::chrono::milliseconds kIndexPolled{500};
 /// Keys and pieces of one request: some megabytes of text.
 constexpr std::size_t kPiecesPerRequest = 128;
 constexpr std::size_t kKeysPerRequest = 1000;
@@ -305,7 +313,7 @@ class MilvusBank final : public MemoryBank {
     const int asked = std::min(limit, kMaxCandidates);
     const auto hits = client_
                           .search(rows_, "vector", padded, padded.size(), to_milvus_filter(filter),
-                                  asked, Json::object(), seen())
+                                  asked, {{"ef", std::max(asked, kLeastWidth)}}, seen())
                           .front();
     std::vector<std::string> ids;
     Candidates found;
@@ -318,8 +326,7 @@ class MilvusBank final : public MemoryBank {
     for (std::size_t begin = 0; begin < ids.size(); begin += per_request) {
       const std::size_t count = std::min(per_request, ids.size() - begin);
       const auto some = std::span(ids).subspan(begin, count);
-      append_rows(milvus_any_of("id", some), static_cast<int>(count), schema, seen(), columns,
-                  vectors);
+      append_rows(milvus_any_of("id", some), kNoLimit, schema, seen(), columns, vectors);
     }
     found.table = make_vector_table({}, columns, schema.retrieval_dim,
                                     each_of(vectors, columns.num_rows(), schema.retrieval_dim));
@@ -327,6 +334,29 @@ class MilvusBank final : public MemoryBank {
       found.table = with_horizon(std::move(found.table), *horizon);
     }
     return found;
+  }
+
+  [[nodiscard]] std::string own_index() const override {
+    const auto index = client_.find_index(rows_, "vector");
+    return index ? to_index_kind(*index) : "none";
+  }
+
+  void set_own_index(const std::string& kind, const std::stop_token& stop) override {
+    const auto [type, num_links] = parse_index_kind(kind);
+    const std::scoped_lock writing(write_mutex_);
+    require_writable();
+    client_.flush(rows_, stop);
+    client_.release_collection(rows_);
+    if (client_.find_index(rows_, "vector")) client_.drop_index(rows_, "vector");
+    client_.create_index(
+        rows_, "vector", type,
+        num_links == 0 ? Json::object() : Json{{"M", num_links}, {"efConstruction", kBuildWidth}});
+    client_.load_collection(rows_);
+    for (;;) {
+      const auto index = client_.find_index(rows_, "vector");
+      if (index && index->is_built && index->num_indexed == index->num_rows) return;
+      client_.wait(kIndexPolled, stop);
+    }
   }
 
   [[nodiscard]] std::vector<Problem> verify() const override { return check_all(nullptr); }
@@ -410,12 +440,19 @@ class MilvusBank final : public MemoryBank {
                   name_ + " is a collection of another shape than a memory bank's; name another");
     }
     client_.load_collection(values_);
-    client_.load_collection(rows_);
+    try {
+      client_.load_collection(rows_);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kNotFound) throw;
+      // set_own_index() was killed.
+      client_.create_index(rows_, "vector", "FLAT", Json::object());
+      client_.load_collection(rows_);
+    }
   }
 
   [[nodiscard]] std::optional<Bytes> find_named(const std::string& key, MilvusMoment moment) const {
     const MilvusRows found = client_.query(values_, milvus_any_of("key", std::span(&key, 1)),
-                                           {"key", "value"}, 1, moment);
+                                           {"key", "value"}, kNoLimit, moment);
     if (found.num_rows() == 0) return std::nullopt;
     return decode_piece(key, found.texts("value").front());
   }
@@ -445,7 +482,7 @@ class MilvusBank final : public MemoryBank {
     for (std::size_t begin = 0; begin < ids.size(); begin += kKeysPerRequest) {
       const std::size_t count = std::min(kKeysPerRequest, ids.size() - begin);
       auto some = parse_rows(client_.query(rows_, milvus_any_of("id", ids.subspan(begin, count)),
-                                           row_columns(), static_cast<int>(count), moment));
+                                           row_columns(), kNoLimit, moment));
       std::move(some.begin(), some.end(), std::back_inserter(rows));
     }
     return rows;
@@ -477,7 +514,7 @@ class MilvusBank final : public MemoryBank {
       const std::size_t count = std::min(kPiecesPerRequest, keys.size() - begin);
       const MilvusRows found =
           client_.query(values_, milvus_any_of("key", std::span(keys).subspan(begin, count)),
-                        {"key", "value"}, static_cast<int>(count), moment);
+                        {"key", "value"}, kNoLimit, moment);
       for (std::size_t i = 0; i < found.num_rows(); ++i) {
         pieces[found.texts("key")[i]] = found.texts("value")[i];
       }
@@ -536,8 +573,8 @@ class MilvusBank final : public MemoryBank {
     std::string last;
     for (;;) {
       std::vector<StoredRow> rows = page_after(last, kRowsPerPage, moment);
-      const bool is_last_page = rows.size() < static_cast<std::size_t>(kRowsPerPage);
-      if (!rows.empty()) last = rows.back().id;
+      if (rows.empty()) return;
+      last = rows.back().id;
       std::erase_if(rows, [&](const StoredRow& row) { return !wanted(row.id); });
       for (std::size_t begin = 0; begin < rows.size();) {
         const std::size_t end = end_of_group(rows, begin, kinds);
@@ -552,7 +589,6 @@ class MilvusBank final : public MemoryBank {
         }
         begin = end;
       }
-      if (is_last_page) return;
     }
   }
 
@@ -589,8 +625,8 @@ class MilvusBank final : public MemoryBank {
     std::string last;
     for (;;) {
       const std::vector<StoredRow> rows = page_after(last, kRowsPerPage, moment);
+      if (rows.empty()) return;
       for (const StoredRow& row : rows) visit(row);
-      if (rows.size() < static_cast<std::size_t>(kRowsPerPage)) return;
       last = rows.back().id;
     }
   }
@@ -650,11 +686,9 @@ class MilvusBank final : public MemoryBank {
     const int limit = rows_per_vector_page(schema);
     const MilvusMoment moment = now();
     std::string last;
-    for (;;) {
-      const std::size_t before = columns.num_rows();
+    do {
       last = append_rows(after(last), limit, schema, moment, columns, vectors);
-      if (columns.num_rows() - before < static_cast<std::size_t>(limit)) return;
-    }
+    } while (!last.empty());
   }
 
   /// Appends what `filter` admits in ascending order, and says the last id.
@@ -772,7 +806,7 @@ class MilvusBank final : public MemoryBank {
       const std::size_t count = std::min(limit, ids.size() - begin);
       const MilvusRows rows =
           client_.query(rows_, milvus_any_of("id", std::span(ids).subspan(begin, count)),
-                        {"id", "vector"}, static_cast<int>(count), seen());
+                        {"id", "vector"}, kNoLimit, seen());
       for (std::size_t i = 0; i < rows.num_rows(); ++i) {
         const auto vector = rows.vector("vector", i, dim);
         changes.at(rows.texts("id")[i]).vector.assign(vector.begin(), vector.end());
@@ -944,21 +978,81 @@ class MilvusBank final : public MemoryBank {
     return keys;
   }
 
-  /// After a writer was killed: counts anew, and removes values that no row names.
+  /// After a writer or the server was killed: makes one row of those that are there twice, counts
+  /// anew, and removes values that no row names. Nothing is erased on the word of a scan alone.
   void recover() {
     Head head = read_head(now());
     const std::uint64_t generation = head.state.generation;
-    head.state = BankState{};
     std::set<std::string> named;
-    for_each_row([&](const StoredRow& row) {
-      row.count(head.state, +1);
+    bool is_whole = false;
+    for (int attempt = 0; attempt < kHealings && !is_whole; ++attempt) {
+      head.state = BankState{};
+      named.clear();
+      std::vector<std::string> ids;
+      for_each_row([&](const StoredRow& row) {
+        row.count(head.state, +1);
+        for (const ValueName& name : row.values) {
+          for (std::string& key : keys_of(name, row.id)) named.insert(std::move(key));
+        }
+        ids.push_back(row.id);
+      });
+      is_whole = count_rows() == static_cast<std::int64_t>(ids.size());
+      if (!is_whole) heal_doubled_rows(ids);
+    }
+    if (is_whole) erase_keys(values_, "key", without_named(unnamed_values(named)));
+    head.state.generation = generation;
+    finish_commit(head.state);
+  }
+
+  [[nodiscard]] std::int64_t count_rows() const {
+    return client_.count(rows_, R"(id > "")", now());
+  }
+
+  /// An upsert is two messages of Milvus' log, the new rows and the deletion of the old ones; a
+  /// server that is killed between them has both, under one key. Either is whole then, since values
+  /// of the old one are erased later; writing one again deletes both.
+  void heal_doubled_rows(std::span<const std::string> ids) {
+    const MilvusMoment moment = now();
+    for (std::size_t begin = 0; begin < ids.size(); begin += kKeysPerRequest) {
+      heal_among(ids.subspan(begin, std::min(kKeysPerRequest, ids.size() - begin)), moment);
+    }
+  }
+
+  void heal_among(std::span<const std::string> ids, MilvusMoment moment) {
+    if (client_.count(rows_, milvus_any_of("id", ids), moment) ==
+        static_cast<std::int64_t>(ids.size())) {
+      return;
+    }
+    if (ids.size() > 1) {
+      heal_among(ids.first(ids.size() / 2), moment);
+      heal_among(ids.subspan(ids.size() / 2), moment);
+      return;
+    }
+    std::vector<std::string> fields = row_columns();
+    fields.emplace_back("vector");
+    const MilvusRows found =
+        client_.query(rows_, milvus_any_of("id", ids), fields, kNoLimit, moment);
+    const auto dim = static_cast<std::size_t>(stored_dim(read_schema(moment).retrieval_dim));
+    Json rows = Json::array();
+    for (const StoredRow& row : parse_rows(found)) {
+      rows.push_back(to_json(row, found.vector("vector", rows.size(), dim)));
+    }
+    client_.upsert(rows_, rows);
+  }
+
+  /// Those of `keys` that the rows of their records, each asked for by its id, do not name either.
+  [[nodiscard]] std::vector<std::string> without_named(std::vector<std::string> keys) const {
+    std::set<std::string> ids;
+    for (const std::string& key : keys) ids.insert(id_of_key(key));
+    std::set<std::string> named;
+    for (const StoredRow& row :
+         read_rows(std::vector<std::string>(ids.begin(), ids.end()), now())) {
       for (const ValueName& name : row.values) {
         for (std::string& key : keys_of(name, row.id)) named.insert(std::move(key));
       }
-    });
-    erase_keys(values_, "key", unnamed_values(named));
-    head.state.generation = generation;
-    finish_commit(head.state);
+    }
+    std::erase_if(keys, [&](const std::string& key) { return named.contains(key); });
+    return keys;
   }
 
   [[nodiscard]] std::vector<std::string> unnamed_values(const std::set<std::string>& named) const {
@@ -991,6 +1085,7 @@ class MilvusBank final : public MemoryBank {
     fields.emplace_back("vector");
     const int limit = rows_per_vector_page(schema);
     std::string last;
+    std::int64_t num_rows = 0;
     for (;;) {
       const MilvusMoment moment = now();
       const MilvusRows page = client_.query(rows_, after(last), fields, limit, moment);
@@ -1016,7 +1111,8 @@ class MilvusBank final : public MemoryBank {
         }
         begin = end;
       }
-      if (rows.size() < static_cast<std::size_t>(limit)) break;
+      if (rows.empty()) break;
+      num_rows += static_cast<std::int64_t>(rows.size());
     }
     if (before.is_writing) {
       problems.push_back(
@@ -1026,6 +1122,10 @@ class MilvusBank final : public MemoryBank {
           {"", "its counts of labels, videos, times, splits or tokens do not match the records"});
     }
     if (!before.is_writing) {
+      if (const std::int64_t counted_there = count_rows(); counted_there != num_rows) {
+        problems.push_back({"", std::to_string(counted_there) + " rows are there of " +
+                                    std::to_string(num_rows) + " records"});
+      }
       const auto unnamed = unnamed_values(named);
       if (!unnamed.empty()) {
         problems.push_back({"", std::to_string(unnamed.size()) +
@@ -1103,7 +1203,7 @@ std::unique_ptr<MemoryBank> create_milvus_bank(const MilvusAddress& address,
                                               " already; choose another collection");
   }
   const std::string values = values_collection(address.collection);
-  client.create_collection(values, value_fields(), "unused", "FLAT", Json::object());
+  client.create_collection(values, value_fields(), "unused");
   upload_encoders(client, values, encoders_directory(address.text()));
   const auto put_text = [&](const std::string& key, const std::string& text) {
     client.upsert(values, Json::array({named_row(key, encode_text(key, text))}));
@@ -1114,8 +1214,7 @@ std::unique_ptr<MemoryBank> create_milvus_bank(const MilvusAddress& address,
   state.commit_id = random_id();
   put_text(kStateKey, to_json_text(state));
   // Last: from when on there is a bank.
-  client.create_collection(address.collection, record_fields(schema.retrieval_dim), "vector",
-                           "FLAT", Json::object());
+  client.create_collection(address.collection, record_fields(schema.retrieval_dim), "vector");
   return std::make_unique<MilvusBank>(address, options, OpenMode::kReadWrite);
 }
 
