@@ -36,7 +36,7 @@ def main():
     environment = dict(os.environ, DEPLOY_MODE="STANDALONE", METRICS_PORT=str(management),
                        MILVUS_RUN_DIR=os.path.join(folder, "run"), ETCD_CONFIG_PATH=etcd,
                        # How long a server that was killed counts as one that lives [30].
-                       COMMON_SESSION_TTL="5",
+                       COMMON_SESSION_TTL=os.environ.get("COMMON_SESSION_TTL", "5"),
                        LD_LIBRARY_PATH=binaries + ":" + os.environ.get("LD_LIBRARY_PATH", ""))
     os.chdir(folder)
     log = os.open(os.path.join(folder, "logs", "milvus.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)

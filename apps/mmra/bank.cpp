@@ -201,6 +201,7 @@ int run_export(const BankFlags& flags, const CommonOptions& common) {
 int run_remove(const BankFlags& flags, const CommonOptions& common) {
   const auto bank = bank::open_bank(flags.bank, bank::OpenMode::kReadWrite);
   const std::int64_t removed = bank->remove(flags.ids);
+  bank->flush();
   const auto missing = static_cast<std::int64_t>(flags.ids.size()) - removed;
   if (common.json) {
     print_json({{"removed", removed}, {"not_found", missing}});

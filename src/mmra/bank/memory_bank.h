@@ -184,6 +184,10 @@ class MemoryBank {
     return std::nullopt;
   }
 
+  /// Returns when what was written survives a restart of whatever keeps it; to be called at the end
+  /// of a piece of work. In a directory it does anyway; a server takes seconds (docs/milvus.md).
+  virtual void flush() {}
+
   /// The kind of that index, as set_own_index() takes it; empty for a bank that has none.
   [[nodiscard]] virtual std::string own_index() const { return {}; }
   /// Makes it anew, of the kind "Flat" (exact) or "HNSW" and the number of a node's links, as in

@@ -284,14 +284,14 @@ TEST_F(Client, FlushesUntilEverySegmentIsWrittenOut) {
   const char* begun = R"({"status":{},"coll_segIDs":{"videos":{"data":[470800633809276250]}}})";
   answering({reply(200, begun), reply(200, R"({"status":{}})"),
              reply(200, R"({"status":{},"flushed":true})")})
-      .flush("videos", {});
+      .flush({"videos"});
   EXPECT_EQ(waits_.size(), 1U);
   EXPECT_EQ(Json::parse(server_->requests().back().body),
             Json::parse(R"({"segmentIDs":[470800633809276250]})"));
   std::stop_source stop;
   stop.request_stop();
   EXPECT_THROW(answering({reply(200, begun), reply(200, R"({"status":{}})")})
-                   .flush("videos", stop.get_token()),
+                   .flush({"videos"}, stop.get_token()),
                Interrupted);
 }
 

@@ -487,13 +487,17 @@ std::optional<MilvusIndex> MilvusClient::find_index(const std::string& collectio
   }
 }
 
-void MilvusClient::flush(const std::string& collection, const std::stop_token& stop) {
-  const std::string what = "write out " + collection;
-  const Json begun = call(Api::kManagement, "POST", "/persist",
-                          {{"collection_names", Json::array({collection})}}, what);
+void MilvusClient::flush(const std::vector<std::string>& collections, const std::stop_token& stop) {
+  const std::string what = "write out " + collections.front();
+  const Json begun =
+      call(Api::kManagement, "POST", "/persist", {{"collection_names", collections}}, what);
   Json segments = Json::array();
   try {
-    segments = begun.at("coll_segIDs").at(collection).value("data", segments);
+    for (const std::string& name : collections) {
+      for (const Json& id : begun.at("coll_segIDs").at(name).value("data", Json::array())) {
+        segments.push_back(id);
+      }
+    }
   } catch (const Json::exception& error) {
     throw Error(ErrorKind::kCorruptData, "the Milvus server at " + address_.host +
                                              " flushes in another way: " + error.what());

@@ -137,7 +137,7 @@ class MilvusClient {
                                                       const std::string& vector_field);
   /// Makes the server write out what it has taken, as segments that no row is added to: these alone
   /// get an index. Returns when that is done. Throws Interrupted.
-  void flush(const std::string& collection, const std::stop_token& stop);
+  void flush(const std::vector<std::string>& collections, const std::stop_token& stop = {});
   /// Sleeps, or what is in its place.
   void wait(std::chrono::milliseconds time, const std::stop_token& stop) const;
 

@@ -62,10 +62,12 @@ bool everything(std::string_view /*id*/) { return true; }
 
 std::string after(const std::string& key) { return "id > " + milvus_literal(key); }
 
-/// A state, and whether a writer is at work, or was killed at it.
+/// A state, and what else there is to know.
 struct Head {
   BankState state;
-  bool is_writing = false;
+  bool is_writing = false;  ///< a commit is under way, or its writer was killed at it
+  /// Not all is flushed since the last commit, and what it replaced is still there.
+  bool is_settled = true;
 };
 
 /// What becomes of one record.
@@ -93,7 +95,7 @@ class MilvusBank final : public MemoryBank {
     remember(now());
     static_cast<void>(read_schema(seen_));
     download_encoders(client_, values_, encoders_directory(name_), seen_);
-    if (lease_ != nullptr && read_head(seen_).is_writing) recover();
+    if (lease_ != nullptr && !is_as_left()) recover();
   }
 
   [[nodiscard]] BankInfo info() const override {
@@ -273,6 +275,7 @@ class MilvusBank final : public MemoryBank {
     require_writable();
     BankSchema schema = read_schema(seen());
     if (!merge_columns(columns, name_, schema)) return;
+    is_settled_ = false;
     write_schema(schema);
     Head head = read_head(seen());
     finish_commit(head.state);
@@ -336,6 +339,18 @@ class MilvusBank final : public MemoryBank {
     return found;
   }
 
+  void flush() override {
+    const std::scoped_lock writing(write_mutex_);
+    require_writable();
+    if (is_settled_) return;
+    client_.flush({values_, rows_});
+    erase_keys(values_, "key", std::vector(stale_.begin(), stale_.end()));
+    write_head({read_head(seen()).state});
+    remember(now());
+    stale_.clear();
+    is_settled_ = true;
+  }
+
   [[nodiscard]] std::string own_index() const override {
     const auto index = client_.find_index(rows_, "vector");
     return index ? to_index_kind(*index) : "none";
@@ -345,7 +360,7 @@ class MilvusBank final : public MemoryBank {
     const auto [type, num_links] = parse_index_kind(kind);
     const std::scoped_lock writing(write_mutex_);
     require_writable();
-    client_.flush(rows_, stop);
+    client_.flush({values_, rows_}, stop);
     client_.release_collection(rows_);
     if (client_.find_index(rows_, "vector")) client_.drop_index(rows_, "vector");
     client_.create_index(
@@ -473,7 +488,8 @@ class MilvusBank final : public MemoryBank {
   [[nodiscard]] Head read_head(MilvusMoment moment) const {
     const std::string text = require_named(kStateKey, moment);
     const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    return {parse_state(text, name_), json.is_object() && json.value("writing", false)};
+    if (!json.is_object()) return {parse_state(text, name_)};
+    return {parse_state(text, name_), json.value("writing", false), json.value("settled", true)};
   }
 
   [[nodiscard]] std::vector<StoredRow> read_rows(std::span<const std::string> ids,
@@ -763,13 +779,14 @@ class MilvusBank final : public MemoryBank {
   void write_head(const Head& head) {
     Json json = Json::parse(to_json_text(head.state));
     if (head.is_writing) json["writing"] = true;
+    if (!head.is_settled) json["settled"] = false;
     write_named(kStateKey, json.dump());
   }
 
   void finish_commit(BankState state) {
     ++state.generation;
     state.commit_id = random_id();
-    write_head({state, false});
+    write_head({state, false, is_settled_});
     remember(now());
   }
 
@@ -897,20 +914,25 @@ class MilvusBank final : public MemoryBank {
     return true;
   }
 
-  /// Values first, then the rows that name them, then what no row names any more: whenever it is
-  /// killed, each record is the old one or the new one, whole.
+  /// Values first, then the rows that name them; what no row names any more goes when all of that
+  /// is flushed. Whenever it is killed, each record is the old one or the new one, whole; and so it
+  /// is when the server loses the end of either collection's log (docs/milvus.md), but for records
+  /// that are new.
   void commit(const Changes& changes, BankSchema* with_counts) {
     Head head = read_head(seen());
     ++head.state.generation;
     head.state.commit_id = random_id();
-    write_head({head.state, true});
+    is_settled_ = false;
+    write_head({head.state, true, false});
     if (with_counts != nullptr && with_counts->format_version < kFormatVersionWithHistories) {
       with_counts->format_version = kFormatVersionWithHistories;
       write_schema(*with_counts);
     }
     write_values(changes);
+    const auto replaces = [](const auto& entry) { return entry.second.old && entry.second.row; };
+    if (std::any_of(changes.begin(), changes.end(), replaces)) client_.flush({values_});
     write_rows(changes, head.state);
-    erase_keys(values_, "key", stale_keys(changes));
+    note_stale(changes);
     finish_commit(head.state);
   }
 
@@ -963,23 +985,27 @@ class MilvusBank final : public MemoryBank {
     }
   }
 
-  static std::vector<std::string> stale_keys(const Changes& changes) {
-    std::vector<std::string> keys;
+  void note_stale(const Changes& changes) {
     for (const auto& [id, change] : changes) {
-      if (!change.old) continue;
-      for (const ValueName& name : change.old->values) {
-        const bool stays =
-            change.row && std::find(change.row->values.begin(), change.row->values.end(), name) !=
-                              change.row->values.end();
-        if (stays) continue;
-        for (std::string& key : keys_of(name, id)) keys.push_back(std::move(key));
+      if (change.old) insert_keys(*change.old, stale_);
+      if (!change.row) continue;
+      for (const ValueName& name : change.row->values) {
+        for (const std::string& key : keys_of(name, id)) stale_.erase(key);
       }
     }
-    return keys;
   }
 
-  /// After a writer or the server was killed: makes one row of those that are there twice, counts
-  /// anew, and removes values that no row names. Nothing is erased on the word of a scan alone.
+  /// Whether the bank is as its last writer left it.
+  [[nodiscard]] bool is_as_left() const {
+    const Head head = read_head(seen_);
+    std::int64_t num_records = 0;
+    for (const std::int64_t in_split : head.state.num_in_split) num_records += in_split;
+    return !head.is_writing && head.is_settled && num_records == count_rows();
+  }
+
+  /// After a writer or the server was killed: makes one row of those that are there twice, removes
+  /// new records whose values are lost (whoever wrote them was not done, and writes them again) and
+  /// values that no row names, and counts anew. Nothing is erased on the word of a scan alone.
   void recover() {
     Head head = read_head(now());
     const std::uint64_t generation = head.state.generation;
@@ -991,17 +1017,44 @@ class MilvusBank final : public MemoryBank {
       std::vector<std::string> ids;
       for_each_row([&](const StoredRow& row) {
         row.count(head.state, +1);
-        for (const ValueName& name : row.values) {
-          for (std::string& key : keys_of(name, row.id)) named.insert(std::move(key));
-        }
+        insert_keys(row, named);
         ids.push_back(row.id);
       });
       is_whole = count_rows() == static_cast<std::int64_t>(ids.size());
       if (!is_whole) heal_doubled_rows(ids);
     }
-    if (is_whole) erase_keys(values_, "key", without_named(unnamed_values(named)));
+    if (is_whole) {
+      std::vector<std::string> unnamed = unnamed_values(named);
+      remove_without_values(named, head.state);
+      unnamed = without_named(std::move(unnamed));
+      // Or rows that are lost later would come back as they were, and name what is erased now.
+      if (!unnamed.empty()) client_.flush({values_, rows_});
+      erase_keys(values_, "key", unnamed);
+    }
+    stale_.clear();
+    is_settled_ = true;
     head.state.generation = generation;
     finish_commit(head.state);
+  }
+
+  static void insert_keys(const StoredRow& row, std::set<std::string>& keys) {
+    for (const ValueName& name : row.values) {
+      for (std::string& key : keys_of(name, row.id)) keys.insert(std::move(key));
+    }
+  }
+
+  /// `missing`: keys of values that a scan did not find.
+  void remove_without_values(const std::set<std::string>& missing, BankState& state) {
+    std::set<std::string> ids;
+    for (const std::string& key : missing) ids.insert(id_of_key(key));
+    std::vector<std::string> lost;
+    const MilvusMoment moment = now();
+    for (const StoredRow& row : read_rows(std::vector(ids.begin(), ids.end()), moment)) {
+      if (!read_values(std::span(&row, 1), "RFTO", moment).front().empty()) continue;
+      row.count(state, -1);
+      lost.push_back(row.id);
+    }
+    erase_keys(rows_, "id", lost);
   }
 
   [[nodiscard]] std::int64_t count_rows() const {
@@ -1028,16 +1081,22 @@ class MilvusBank final : public MemoryBank {
       heal_among(ids.subspan(ids.size() / 2), moment);
       return;
     }
+    // A query shows one of them; the others by leaving out what was seen. The last one whole stays.
     std::vector<std::string> fields = row_columns();
     fields.emplace_back("vector");
-    const MilvusRows found =
-        client_.query(rows_, milvus_any_of("id", ids), fields, kNoLimit, moment);
     const auto dim = static_cast<std::size_t>(stored_dim(read_schema(moment).retrieval_dim));
-    Json rows = Json::array();
-    for (const StoredRow& row : parse_rows(found)) {
-      rows.push_back(to_json(row, found.vector("vector", rows.size(), dim)));
+    Json stays;
+    std::string filter = milvus_any_of("id", ids);
+    for (;;) {
+      const MilvusRows found = client_.query(rows_, filter, fields, kNoLimit, moment);
+      const std::vector<StoredRow> rows = parse_rows(found);
+      if (rows.empty()) break;
+      const bool is_whole = !read_values(rows, "RFTO", moment).front().empty();
+      if (stays.is_null() || is_whole)
+        stays = to_json(rows.front(), found.vector("vector", 0, dim));
+      filter += " and contents != " + milvus_literal(to_text(rows.front().values));
     }
-    client_.upsert(rows_, rows);
+    client_.upsert(rows_, Json::array({stays}));
   }
 
   /// Those of `keys` that the rows of their records, each asked for by its id, do not name either.
@@ -1055,7 +1114,8 @@ class MilvusBank final : public MemoryBank {
     return keys;
   }
 
-  [[nodiscard]] std::vector<std::string> unnamed_values(const std::set<std::string>& named) const {
+  /// The values that are not among `named`; those that are there are taken out of it.
+  [[nodiscard]] std::vector<std::string> unnamed_values(std::set<std::string>& named) const {
     std::vector<std::string> unnamed;
     const MilvusMoment moment = now();
     std::string last;
@@ -1066,7 +1126,7 @@ class MilvusBank final : public MemoryBank {
       for (const std::string& key : rows.texts("key")) {
         const bool is_of_a_record =
             std::string_view("RFTO").find(key.front()) != std::string_view::npos;
-        if (is_of_a_record && !named.contains(key)) unnamed.push_back(key);
+        if (named.erase(key) == 0 && is_of_a_record) unnamed.push_back(key);
         last = std::max(last, key);
       }
     }
@@ -1104,9 +1164,7 @@ class MilvusBank final : public MemoryBank {
             if (damaged != nullptr) damaged->push_back(some[i].id);
           }
           some[i].count(counted, +1);
-          for (const ValueName& name : some[i].values) {
-            for (std::string& key : keys_of(name, some[i].id)) named.insert(std::move(key));
-          }
+          insert_keys(some[i], named);
           last = std::max(last, some[i].id);
         }
         begin = end;
@@ -1126,7 +1184,7 @@ class MilvusBank final : public MemoryBank {
         problems.push_back({"", std::to_string(counted_there) + " rows are there of " +
                                     std::to_string(num_rows) + " records"});
       }
-      const auto unnamed = unnamed_values(named);
+      const auto unnamed = before.is_settled ? unnamed_values(named) : std::vector<std::string>();
       if (!unnamed.empty()) {
         problems.push_back({"", std::to_string(unnamed.size()) +
                                     " values of no record, the first is " +
@@ -1177,6 +1235,8 @@ class MilvusBank final : public MemoryBank {
   mutable MilvusClient client_;
   std::unique_ptr<WriterLease> lease_;
   std::mutex write_mutex_;
+  bool is_settled_ = true;
+  std::set<std::string> stale_;  ///< values that no row names, since the last flush
   mutable std::mutex seen_mutex_;
   mutable MilvusMoment seen_;
   mutable MilvusMoment coming_;
@@ -1213,6 +1273,7 @@ std::unique_ptr<MemoryBank> create_milvus_bank(const MilvusAddress& address,
   state.generation = 1;
   state.commit_id = random_id();
   put_text(kStateKey, to_json_text(state));
+  client.flush({values});
   // Last: from when on there is a bank.
   client.create_collection(address.collection, record_fields(schema.retrieval_dim), "vector");
   return std::make_unique<MilvusBank>(address, options, OpenMode::kReadWrite);
