@@ -35,7 +35,9 @@ class Server:
     """scripts/milvus.sh, its data in `home`."""
 
     def __init__(self, home):
-        self.environment = dict(os.environ, MILVUS_HOME=home, MILVUS_PORT=str(PORT), MILVUS_MANAGEMENT_PORT=str(MANAGEMENT))
+        self.environment = dict(os.environ, MILVUS_HOME=home, MILVUS_PORT=str(PORT), MILVUS_MANAGEMENT_PORT=str(MANAGEMENT),
+                                # All collections in one log, as on a server of many: docs/milvus.md.
+                                ROOTCOORD_DMLCHANNELNUM="1")
         self.home = home
         self.seconds_to_start = []
 
