@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ using Json = nlohmann::json;
 constexpr int kTop = 10;
 constexpr std::size_t kBatch = 64;
 constexpr std::size_t kBatches = 50;
+constexpr int kAskers = 8;
+constexpr std::size_t kTimed = 500;
 constexpr std::size_t kMadeDim = 128;
 /// bank/milvus/milvus_bank.cpp has the same.
 constexpr std::size_t kFloatsPerRequest = std::size_t{1} << 18;
@@ -70,42 +73,85 @@ void print_latency(const char* what, std::vector<double> seconds, std::size_t qu
   std::fflush(stdout);
 }
 
+/// One query to both.
+struct Answers {
+  retrieval::RetrievalResult expected;
+  retrieval::RetrievalResult found;
+  double local_seconds = 0.0;
+  double remote_seconds = 0.0;
+};
+
+Answers ask(const bank::BankTable& table, const bank::MemoryBank& server, const Case& each,
+            std::size_t row) {
+  const auto dim = static_cast<std::size_t>(table.retrieval_dim());
+  const auto vector = table.retrieval_vectors().subspan(row * dim, dim);
+  const retrieval::QueryIdentity identity{row, each.has_time ? table.posted_at(row) : std::nullopt};
+  Answers answers;
+  const Stopwatch local_watch;
+  answers.expected =
+      retrieval::search_exact(table, vector, std::span(&identity, 1), kTop, each.policy, 1);
+  answers.local_seconds = local_watch.seconds();
+  const retrieval::BankQuery query{vector, std::string(table.id(row)), identity.as_of, {}};
+  const Stopwatch remote_watch;
+  answers.found = retrieval::search_bank(server, query, kTop, each.policy, 1).result;
+  answers.remote_seconds = remote_watch.seconds();
+  return answers;
+}
+
+/// How many answers are the same.
+class Tally {
+ public:
+  void add(const Answers& answers) {
+    const auto& expected = answers.expected;
+    const auto& found = answers.found;
+    const auto num_expected = static_cast<std::size_t>(std::count_if(
+        expected.rows.begin(), expected.rows.end(), [](std::int32_t row) { return row >= 0; }));
+    std::size_t num_found = 0;
+    for (std::size_t j = 0; j < num_expected; ++j) {
+      const bool is_among =
+          found.rows[j] >= 0 && found.similarities[j] >= expected.similarities[num_expected - 1];
+      num_found += is_among ? 1 : 0;
+    }
+    const std::scoped_lock lock(mutex_);
+    ++num_queries_;
+    // Both similarities are computed from the vectors in the same way: those of ties are equal.
+    num_same_ += expected.similarities == found.similarities ? 1 : 0;
+    num_places_ += num_expected;
+    num_found_ += num_found;
+  }
+  void print(const char* name) const {
+    std::printf("%s: %zu of %zu queries have the same top %d; recall@%d %.5f\n", name, num_same_,
+                num_queries_, kTop, kTop,
+                static_cast<double>(num_found_) / static_cast<double>(num_places_));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::size_t num_queries_ = 0;
+  std::size_t num_same_ = 0;
+  std::size_t num_found_ = 0;
+  std::size_t num_places_ = 0;
+};
+
+/// Every `step`. record is asked for by several threads, and some of them again, one at a time.
 void compare(const bank::BankTable& table, const bank::MemoryBank& server, const Case& each,
              std::size_t step) {
+  Tally tally;
+  parallel_for((table.num_rows() + step - 1) / step, 1, kAskers,
+               [&](std::size_t begin, std::size_t end) {
+                 for (std::size_t i = begin; i < end; ++i) {
+                   tally.add(ask(table, server, each, i * step));
+                 }
+               });
+  tally.print(each.name);
   std::vector<double> local;
   std::vector<double> remote;
-  std::size_t num_same = 0;
-  std::size_t num_found = 0;
-  std::size_t num_places = 0;
-  const auto dim = static_cast<std::size_t>(table.retrieval_dim());
-  for (std::size_t row = 0; row < table.num_rows(); row += step) {
-    const auto vector = table.retrieval_vectors().subspan(row * dim, dim);
-    const retrieval::QueryIdentity identity{row,
-                                            each.has_time ? table.posted_at(row) : std::nullopt};
-    const Stopwatch local_watch;
-    const auto expected =
-        retrieval::search_exact(table, vector, std::span(&identity, 1), kTop, each.policy, 1);
-    local.push_back(local_watch.seconds());
-    const retrieval::BankQuery query{vector, std::string(table.id(row)), identity.as_of, {}};
-    const Stopwatch remote_watch;
-    const auto found = retrieval::search_bank(server, query, kTop, each.policy, 1);
-    remote.push_back(remote_watch.seconds());
-    // Both similarities are computed from the vectors in the same way: those of ties are equal.
-    num_same += expected.similarities == found.result.similarities ? 1 : 0;
-    const auto num_expected = static_cast<std::size_t>(
-        std::count_if(expected.rows.begin(), expected.rows.end(),
-                      [](std::int32_t each_row) { return each_row >= 0; }));
-    num_places += num_expected;
-    for (std::size_t j = 0; j < num_expected; ++j) {
-      num_found += found.result.rows[j] >= 0 &&
-                           found.result.similarities[j] >= expected.similarities[num_expected - 1]
-                       ? 1
-                       : 0;
-    }
+  const std::size_t apart = std::max<std::size_t>(1, table.num_rows() / kTimed);
+  for (std::size_t row = 0; row < table.num_rows(); row += apart) {
+    const Answers answers = ask(table, server, each, row);
+    local.push_back(answers.local_seconds);
+    remote.push_back(answers.remote_seconds);
   }
-  std::printf("%s: %zu of %zu queries have the same top %d; recall@%d %.5f\n", each.name, num_same,
-              remote.size(), kTop, kTop,
-              static_cast<double>(num_found) / static_cast<double>(num_places));
   print_latency("directory", std::move(local), 1);
   print_latency("server", std::move(remote), 1);
 }

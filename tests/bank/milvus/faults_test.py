@@ -156,11 +156,15 @@ class Run:
         """What the bank holds, by id: every value of every record is read and its checksum compared."""
         out = f"{os.path.splitext(self.manifest)[0]}.{len(os.listdir(os.path.dirname(self.manifest)))}.copy"
         self.run("bank", "export", "--bank", self.bank(), "--out", out)
-        with open(os.path.join(out, "records.csv"), newline="", encoding="utf-8") as file:
+        with open(os.path.join(out, "videos.csv"), newline="", encoding="utf-8") as file:
             found = [(row["id"], float(row["popularity"])) for row in csv.DictReader(file)]
+        counted = {}
+        if os.path.exists(os.path.join(out, "counts.csv")):
+            with open(os.path.join(out, "counts.csv"), newline="", encoding="utf-8") as file:
+                counted = {row["id"]: float(row["popularity"]) for row in csv.DictReader(file)}
         shutil.rmtree(out)
         assert len(found) == len(dict(found)), "records are there twice"
-        return dict(found)
+        return {**dict(found), **counted}
 
     def check(self):
         """Every record there, once, with its popularity; every byte verified."""
@@ -201,7 +205,7 @@ def killed_in_ingest(run):
         assert found.items() >= acknowledged.items(), "what was acknowledged is lost"
         assert found.items() <= run.popularity.items(), "records of nobody"
 
-    return killed_in(run, run.ingest, 3.0, check_before)
+    return killed_in(run, run.ingest, 6.0, check_before)
 
 
 def killed_in_update(run):
@@ -218,7 +222,7 @@ def killed_in_update(run):
         assert found.keys() == before.keys(), "records are lost"
         assert all(count in (before[name], run.popularity[name]) for name, count in found.items()), "counts of nobody"
 
-    return killed_in(run, lambda: run.program("bank", "update", counts, "--bank", run.bank()), 3.0, check_before)
+    return killed_in(run, lambda: run.program("bank", "update", counts, "--bank", run.bank()), 5.0, check_before)
 
 
 def killed_in_search(run):
@@ -226,7 +230,7 @@ def killed_in_search(run):
     queries = [f"v{run.random.randrange(NUM_ROWS)}" for _ in range(5)]
     search = lambda name: run.program("search", "--id", name, "--bank", run.bank(), "--json")
     before = [run.finish(search(name))[1] for name in queries]
-    killer = threading.Thread(target=run.kill_soon, args=(0.5,))
+    killer = threading.Thread(target=run.kill_soon, args=(2.0,))
     killer.start()
     said = None
     for name, expected in zip(queries, before):

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "any_bank.h"
+#include "bank/any_bank.h"
+#include "bank/made_records.h"
 #include "expect_error.h"
-#include "made_records.h"
 #include "mmra/bank/memory_bank.h"
 #include "mmra/bank/milvus/client.h"
 #include "mmra/bank/milvus/stored_row.h"
@@ -128,8 +128,8 @@ TEST_P(OnMilvus, LosesNothingWhereAKilledServerHasRowsTwice) {
 }
 
 TEST_P(OnMilvus, RepairsRowsThatAreThereTwice) {
-  double_rows();
   const auto bank = open(OpenMode::kReadWrite);
+  double_rows();
   EXPECT_EQ(bank->repair().size(), 1U);
   EXPECT_THAT(bank->verify(), IsEmpty());
   EXPECT_EQ(count_rows(), kRecords);

@@ -123,7 +123,6 @@ Json schema_of(const std::string& name, const std::vector<MilvusField>& fields) 
   return {{"name", name}, {"description", "a memory bank of mmra"}, {"fields", list}};
 }
 
-/// How old an answer may be: with 0 the server asks for the time itself.
 Json with_moment(Json body, MilvusMoment seen) {
   body["guarantee_timestamp"] = seen.timestamp;
   return body;
@@ -532,12 +531,9 @@ void MilvusClient::upsert(const std::string& collection, const Json& rows) {
   }
 }
 
-MilvusMoment MilvusClient::erase(const std::string& collection, const std::string& filter) {
-  const Json answer =
-      call(Api::kManagement, "DELETE", "/entities",
-           {{"collection_name", collection}, {"expr", filter}}, "delete rows from " + collection);
-  const auto found = answer.find("timestamp");
-  return {found != answer.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0};
+void MilvusClient::erase(const std::string& collection, const std::string& filter) {
+  call(Api::kManagement, "DELETE", "/entities", {{"collection_name", collection}, {"expr", filter}},
+       "delete rows from " + collection);
 }
 
 MilvusRows MilvusClient::query(const std::string& collection, const std::string& filter,

@@ -56,12 +56,14 @@ struct MilvusField {
   friend bool operator==(const MilvusField&, const MilvusField&) = default;
 };
 
-/// What is asked of the server's own view of time: a read sees every write up to this moment.
-/// kLatest: every write that was acknowledged before; the server then waits for its next tick
-/// (0.2 s).
+/// How fresh an answer must be, in Milvus' own terms (guarantee_timestamp).
 struct MilvusMoment {
   std::uint64_t timestamp = 0;
+  /// It has all that was acknowledged before; the server waits for its next tick (0.2 s).
   static constexpr MilvusMoment latest() { return {0}; }
+  /// Of about the last tick, at once; the server lets it be no older than `common.gracefulTime`
+  /// (5 s).
+  static constexpr MilvusMoment recent() { return {2}; }
 };
 
 /// Rows of an answer, column by column.
@@ -143,8 +145,8 @@ class MilvusClient {
 
   /// `rows`: a list of objects. Inserts or replaces by key, all or none.
   void upsert(const std::string& collection, const nlohmann::json& rows);
-  /// Deletes what `filter` (key in [...]) names, and says when that was.
-  MilvusMoment erase(const std::string& collection, const std::string& filter);
+  /// Deletes what `filter` (key in [...]) names.
+  void erase(const std::string& collection, const std::string& filter);
 
   /// Up to `limit` rows that `filter` admits, those with the smallest keys, ascending.
   [[nodiscard]] MilvusRows query(const std::string& collection, const std::string& filter,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <future>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -28,12 +29,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-using Clock = std::chrono::steady_clock;
 
 constexpr const char* kSchemaKey = "M:schema";
 constexpr const char* kStateKey = "M:state";
-/// What others wrote is seen at the latest twice so long afterwards; what this bank wrote, at once.
-constexpr std::chrono::milliseconds kSeenAfter{500};
 constexpr int kAttempts = 5;
 constexpr int kRowsPerPage = 1000;
 /// As many as Milvus gives.
@@ -41,6 +39,7 @@ constexpr int kMaxCandidates = 16'384;
 /// Of reads by key. A row that is there twice (heal_doubled_rows) would else take another's place.
 constexpr int kNoLimit = kMaxCandidates;
 constexpr int kHealings = 3;
+constexpr std::size_t kHealedTogether = 32;
 /// How many records a graph's walk keeps in view at least (docs/milvus.md: what that finds).
 constexpr int kLeastWidth = 128;
 constexpr int kBuildWidth = 200;
@@ -92,23 +91,21 @@ class MilvusBank final : public MemoryBank {
     if (mode == OpenMode::kReadWrite) {
       lease_ = std::make_unique<WriterLease>(client_, values_);
     }
-    remember(now());
-    static_cast<void>(read_schema(seen_));
-    download_encoders(client_, values_, encoders_directory(name_), seen_);
+    static_cast<void>(now());
+    static_cast<void>(read_schema(seen()));
+    download_encoders(client_, values_, encoders_directory(name_), seen());
     if (lease_ != nullptr && !is_as_left()) recover();
   }
 
   [[nodiscard]] BankInfo info() const override {
-    const MilvusMoment latest = now();
-    remember(latest);
-    Head head = read_head(latest);
+    Head head = read_head(MilvusMoment::latest());
     if (head.is_writing) {  // the counts of a batch that is not whole
       const std::uint64_t generation = head.state.generation;
       head.state = recounted();
       head.state.generation = generation;
     }
     BankInfo info;
-    info.schema = read_schema(latest);
+    info.schema = read_schema(seen());
     head.state.tell(info);
     info.num_records = std::accumulate(std::begin(info.num_in_split), std::end(info.num_in_split),
                                        std::int64_t{0});
@@ -284,15 +281,13 @@ class MilvusBank final : public MemoryBank {
   [[nodiscard]] std::shared_ptr<const BankTable> table() const override {
     const std::scoped_lock lock(table_mutex_);
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
-      const MilvusMoment latest = now();
-      remember(latest);
-      const Head head = read_head(latest);
+      const Head head = read_head(MilvusMoment::latest());
       const CommitStamp stamp{head.state.generation, head.state.commit_id};
       if (table_ != nullptr && table_stamp_ == stamp) return table_;
       table_ = nullptr;  // its memory goes before the new one's comes
-      const BankSchema schema = read_schema(latest);
+      const BankSchema schema = read_schema(seen());
       auto table = map_or_make_table(schema, stamp);
-      const Head after_reading = read_head(now());
+      const Head after_reading = read_head(MilvusMoment::latest());
       if (CommitStamp{after_reading.state.generation, after_reading.state.commit_id} != stamp) {
         continue;  // it was written meanwhile
       }
@@ -346,7 +341,7 @@ class MilvusBank final : public MemoryBank {
     client_.flush({values_, rows_});
     erase_keys(values_, "key", std::vector(stale_.begin(), stale_.end()));
     write_head({read_head(seen()).state});
-    remember(now());
+    static_cast<void>(now());
     stale_.clear();
     is_settled_ = true;
   }
@@ -403,39 +398,22 @@ class MilvusBank final : public MemoryBank {
 
   // ---- reading
 
-  /// The server's time: reads that ask for it see all that was acknowledged before. Only writes
-  /// tell it, so it is one that deletes nothing.
-  [[nodiscard]] MilvusMoment now() const {
-    const std::string nothing = "-";
-    return client_.erase(values_, milvus_any_of("key", std::span(&nothing, 1)));
+  /// Waits until reads see all that was acknowledged before, in either collection; and so do those
+  /// that follow with what this returns, since one node serves a collection.
+  MilvusMoment now() const {
+    const auto wait_for = [this](const std::string& collection, const char* key) {
+      const std::string nothing = "-";
+      static_cast<void>(client_.query(collection, milvus_any_of(key, std::span(&nothing, 1)), {key},
+                                      1, MilvusMoment::latest()));
+    };
+    auto values = std::async(std::launch::async, wait_for, values_, "key");
+    wait_for(rows_, "id");
+    values.get();
+    return MilvusMoment::recent();
   }
 
-  /// From now on reads see what was acknowledged before `moment`, and the next one waits for it.
-  void remember(MilvusMoment moment) const {
-    const std::scoped_lock lock(seen_mutex_);
-    seen_.timestamp = std::max(seen_.timestamp, moment.timestamp);
-    coming_ = seen_;
-    asked_at_ = Clock::now();
-  }
-
-  /// All that this bank wrote, and what others did up to some kSeenAfter ago. A moment that was
-  /// asked for just now would make the next read wait for the server's tick, so it is used a little
-  /// later.
-  [[nodiscard]] MilvusMoment seen() const {
-    const auto time = Clock::now();
-    std::unique_lock lock(seen_mutex_);
-    const auto age = time - asked_at_;
-    if (lease_ != nullptr || age < kSeenAfter) return seen_;
-    asked_at_ = time;  // others need not ask, too
-    const bool was_idle = age > 2 * kSeenAfter;
-    if (!was_idle) seen_.timestamp = std::max(seen_.timestamp, coming_.timestamp);
-    lock.unlock();
-    const MilvusMoment moment = now();
-    lock.lock();
-    coming_.timestamp = std::max(coming_.timestamp, moment.timestamp);
-    if (was_idle) seen_.timestamp = std::max(seen_.timestamp, coming_.timestamp);
-    return seen_;
-  }
+  /// All that this bank wrote, and what others did until about the server's last tick.
+  static MilvusMoment seen() { return MilvusMoment::recent(); }
 
   void require_shape() {
     const auto fields = client_.find_collection(rows_);
@@ -787,12 +765,14 @@ class MilvusBank final : public MemoryBank {
     ++state.generation;
     state.commit_id = random_id();
     write_head({state, false, is_settled_});
-    remember(now());
+    static_cast<void>(now());
+    has_failed_ = false;
   }
 
   /// A change for each of `ids`, with what is there now.
   [[nodiscard]] Changes begin_changes(std::span<const std::string> ids) const {
     Changes changes;
+    if (has_failed_) static_cast<void>(now());
     for (const std::string& id : ids) changes[id];
     std::vector<std::string> unique;
     for (const auto& [id, change] : changes) unique.push_back(id);
@@ -923,6 +903,7 @@ class MilvusBank final : public MemoryBank {
     ++head.state.generation;
     head.state.commit_id = random_id();
     is_settled_ = false;
+    has_failed_ = true;
     write_head({head.state, true, false});
     if (with_counts != nullptr && with_counts->format_version < kFormatVersionWithHistories) {
       with_counts->format_version = kFormatVersionWithHistories;
@@ -997,7 +978,7 @@ class MilvusBank final : public MemoryBank {
 
   /// Whether the bank is as its last writer left it.
   [[nodiscard]] bool is_as_left() const {
-    const Head head = read_head(seen_);
+    const Head head = read_head(seen());
     std::int64_t num_records = 0;
     for (const std::int64_t in_split : head.state.num_in_split) num_records += in_split;
     return !head.is_writing && head.is_settled && num_records == count_rows();
@@ -1007,7 +988,7 @@ class MilvusBank final : public MemoryBank {
   /// new records whose values are lost (whoever wrote them was not done, and writes them again) and
   /// values that no row names, and counts anew. Nothing is erased on the word of a scan alone.
   void recover() {
-    Head head = read_head(now());
+    Head head = read_head(MilvusMoment::latest());
     const std::uint64_t generation = head.state.generation;
     std::set<std::string> named;
     bool is_whole = false;
@@ -1058,7 +1039,7 @@ class MilvusBank final : public MemoryBank {
   }
 
   [[nodiscard]] std::int64_t count_rows() const {
-    return client_.count(rows_, R"(id > "")", now());
+    return client_.count(rows_, R"(id > "")", MilvusMoment::latest());
   }
 
   /// An upsert is two messages of Milvus' log, the new rows and the deletion of the old ones; a
@@ -1076,27 +1057,34 @@ class MilvusBank final : public MemoryBank {
         static_cast<std::int64_t>(ids.size())) {
       return;
     }
-    if (ids.size() > 1) {
+    if (ids.size() > kHealedTogether) {
       heal_among(ids.first(ids.size() / 2), moment);
       heal_among(ids.subspan(ids.size() / 2), moment);
       return;
     }
-    // A query shows one of them; the others by leaving out what was seen. The last one whole stays.
+    // A query shows one of each; the others by leaving out what was seen. The last one whole stays.
     std::vector<std::string> fields = row_columns();
     fields.emplace_back("vector");
     const auto dim = static_cast<std::size_t>(stored_dim(read_schema(moment).retrieval_dim));
-    Json stays;
-    std::string filter = milvus_any_of("id", ids);
+    std::map<std::string, Json> stays;
+    std::vector<std::string> seen;
     for (;;) {
+      std::string filter = milvus_any_of("id", ids);
+      if (!seen.empty()) filter += " and not (" + milvus_any_of("contents", seen) + ")";
       const MilvusRows found = client_.query(rows_, filter, fields, kNoLimit, moment);
       const std::vector<StoredRow> rows = parse_rows(found);
       if (rows.empty()) break;
-      const bool is_whole = !read_values(rows, "RFTO", moment).front().empty();
-      if (stays.is_null() || is_whole)
-        stays = to_json(rows.front(), found.vector("vector", 0, dim));
-      filter += " and contents != " + milvus_literal(to_text(rows.front().values));
+      const auto values = read_values(rows, "RFTO", moment);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (!stays.contains(rows[i].id) || !values[i].empty()) {
+          stays[rows[i].id] = to_json(rows[i], found.vector("vector", i, dim));
+        }
+        seen.push_back(to_text(rows[i].values));
+      }
     }
-    client_.upsert(rows_, Json::array({stays}));
+    Json again = Json::array();
+    for (auto& [id, row] : stays) again.push_back(std::move(row));
+    client_.upsert(rows_, again);
   }
 
   /// Those of `keys` that the rows of their records, each asked for by its id, do not name either.
@@ -1106,9 +1094,7 @@ class MilvusBank final : public MemoryBank {
     std::set<std::string> named;
     for (const StoredRow& row :
          read_rows(std::vector<std::string>(ids.begin(), ids.end()), now())) {
-      for (const ValueName& name : row.values) {
-        for (std::string& key : keys_of(name, row.id)) named.insert(std::move(key));
-      }
+      insert_keys(row, named);
     }
     std::erase_if(keys, [&](const std::string& key) { return named.contains(key); });
     return keys;
@@ -1137,8 +1123,8 @@ class MilvusBank final : public MemoryBank {
   /// Everything that is wrong; `damaged` gets the records among it.
   [[nodiscard]] std::vector<Problem> check_all(std::vector<std::string>* damaged) const {
     std::vector<Problem> problems;
-    const BankSchema schema = read_schema(now());
-    const Head before = read_head(now());
+    const BankSchema schema = read_schema(MilvusMoment::latest());
+    const Head before = read_head(MilvusMoment::latest());
     BankState counted;
     std::set<std::string> named;
     std::vector<std::string> fields = row_columns();
@@ -1235,12 +1221,9 @@ class MilvusBank final : public MemoryBank {
   mutable MilvusClient client_;
   std::unique_ptr<WriterLease> lease_;
   std::mutex write_mutex_;
+  bool has_failed_ = false;  ///< until a commit is finished: one that ended halfway
   bool is_settled_ = true;
   std::set<std::string> stale_;  ///< values that no row names, since the last flush
-  mutable std::mutex seen_mutex_;
-  mutable MilvusMoment seen_;
-  mutable MilvusMoment coming_;
-  mutable Clock::time_point asked_at_;
   mutable std::mutex table_mutex_;
   mutable std::shared_ptr<const BankTable> table_;
   mutable CommitStamp table_stamp_;
