@@ -84,12 +84,13 @@ TEST_F(Client, TriesAgainWhatFailedInPassingAndWaitsLongerEachTime) {
   FakeReply hangs_up;
   hangs_up.hangs_up = true;
   answering({reply(503, "busy"), cut, hangs_up,
-             reply(200, R"({"code":8,"message":"rate limit exceeded"})"), reply(200, kWritten)})
+             reply(200, R"({"code":8,"message":"rate limit exceeded"})"), reply(200, ""),
+             reply(200, kWritten)})
       .upsert("videos", row());
   EXPECT_THAT(waits_, ElementsAre(milliseconds(200), milliseconds(400), milliseconds(800),
-                                  milliseconds(1600)));
+                                  milliseconds(1600), milliseconds(3200)));
   const auto requests = server_->requests();
-  ASSERT_EQ(requests.size(), 5U);
+  ASSERT_EQ(requests.size(), 6U);
   for (const FakeRequest& request : requests) {
     EXPECT_EQ(request.path, "/v1/vector/upsert") << "by key: twice is once";
     EXPECT_EQ(request.body, requests[0].body);
@@ -153,6 +154,13 @@ TEST_F(Client, AFullServerIsNamedSo) {
                  [&] { answering({reply(200, body)}).upsert("videos", row()); });
     EXPECT_EQ(server_->requests().size(), 1U) << "trying again does not help";
   }
+}
+
+TEST_F(Client, AFullDiskIsNamedSo) {
+  const char* full =
+      R"({"code":65535,"message":"IO error: No space left on device: While appending to file"})";
+  expect_error(ErrorKind::kIo, "it is full: free or add space",
+               [&] { answering({reply(200, full)}).upsert("videos", row()); });
 }
 
 TEST_F(Client, AWrongTokenIsNamedSo) {

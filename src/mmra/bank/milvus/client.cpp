@@ -305,7 +305,9 @@ MilvusClient::Failure MilvusClient::attempt(Api api, const std::string& method,
     return failure;
   }
   if (!is_object) {
+    // Such as an answer that was cut within its headers.
     failure.reason = "it answers with what is no JSON object";
+    failure.is_passing = true;
     failure.status = 0;
     failure.code = -1;
     return failure;
@@ -344,8 +346,9 @@ void MilvusClient::give_up(const std::string& what, const Failure& failure, Api 
   if (failure.code == kNoCollection || failure.code == kNoIndex) {
     throw Error(ErrorKind::kNotFound, where + " cannot " + what + ": " + failure.reason);
   }
-  const bool is_full =
-      failure.code == kMemoryFull || failure.code == kDiskFull || failure.code == kDenied;
+  const bool is_full = failure.code == kMemoryFull || failure.code == kDiskFull ||
+                       failure.code == kDenied ||
+                       failure.reason.find("No space left on device") != std::string::npos;
   throw Error(ErrorKind::kIo, where + " did not " + what + ": " + failure.reason +
                                   (is_full ? "; it is full: free or add space, then run the same "
                                              "command again"
