@@ -250,10 +250,12 @@ class Ranks(unittest.TestCase):
         self.addCleanup(drop_collections, bank)
         command = ["ingest", self.path(f"{rows}.csv"), "--bank", bank, "--threads", 1]
         launcher = start(mpirun(2, *command, "--quiet"))
-        time.sleep(random.Random(time.time_ns()).uniform(0.5, 3.0))
+        wait_for(lambda: len(ranks_of(launcher)) == 2 or launcher.poll() is not None)
+        time.sleep(random.Random(time.time_ns()).uniform(0.5, 5.0))
         if launcher.poll() is None:
             os.kill(ranks_of(launcher)[1], signal.SIGKILL)
-        Ended(launcher)
+        ended = Ended(launcher)
+        self.assertLessEqual(len(ended.lines("error:")), 1, ended.err)  # none before it has joined the others
         report = json.loads(self.done(mpirun(3, *command, "--json")).out)
         self.assertEqual(report["added"] + report["unchanged"], rows * 99 // 100)
         self.assertEqual(report["failed"], rows // 100)

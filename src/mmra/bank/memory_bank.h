@@ -128,7 +128,8 @@ struct Repair {
 /// The memory bank B of the paper (2.1): records by id with their features. This interface has an
 /// embedded implementation (a directory); a distributed engine can be another. One writer at a time
 /// (a second one gets Error{kIo} that says who), any number of readers in any process; a reader
-/// sees a consistent snapshot per call. put() and remove() return when the change is durable.
+/// sees a consistent snapshot per call. put() and remove() return when the change is durable, on a
+/// server as far as the server's log is: flush().
 class MemoryBank {
  public:
   virtual ~MemoryBank() = default;

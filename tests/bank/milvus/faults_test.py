@@ -14,6 +14,7 @@ import csv
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -138,7 +139,7 @@ class Run:
         said = error.strip().splitlines()
         if process.returncode == 0:
             return True, out
-        assert may_fail, f"failed: {error}"
+        assert may_fail, f"failed: {out}{error}"
         assert process.returncode == 1, f"exit status {process.returncode}: {error}"
         assert len([line for line in said if line.startswith("error: ")]) == 1 and len(said) <= 2, f"not one line: {error}"
         return False, said[-1]
@@ -335,8 +336,10 @@ def main():
             missed = outcomes.count(None)
             print(f"{kind}: {options.times} times, nothing lost, nothing doubled ({missed} more were done before it); the server "
                   f"started {len(starts)} times, in {min(starts):.0f} to {max(starts):.0f} s; what was said:", flush=True)
-            for line in sorted(set(outcomes) - {None}):
-                print(f"  {outcomes.count(line)} x {line}")
+            said = [re.sub(r"faults\d+|\b\d+ rows", lambda each: each[0].strip("0123456789 ") + " …", outcome)
+                    for outcome in outcomes if outcome]
+            for line in sorted(set(said)):
+                print(f"  {said.count(line)} x {line}")
 
 
 if __name__ == "__main__":
