@@ -22,7 +22,7 @@ namespace mmra::bench {
 /// of 0.7 times that size, so that a row's similarity with another of its cluster is about 0.67. A
 /// row was posted at its number's place in a fixed shuffle, so that clusters lie all over time. The
 /// queries are of the same clusters and in no row.
-class ClusteredTable final : public bank::BankTable {
+class ClusteredTable : public bank::BankTable {
  public:
   /// The moments of all rows lie from 0 up to it.
   static constexpr std::int64_t kEnd = 2'147'483'647;

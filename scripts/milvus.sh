@@ -3,9 +3,12 @@
 #   scripts/milvus.sh start [--optional]   fetches it (58 MB, the Python package `milvus`), starts it, waits until it answers
 #   scripts/milvus.sh fetch                fetches it only
 #   scripts/milvus.sh stop                 stops it, and leaves its data
+#   scripts/milvus.sh kill                 kills it, as the kernel would
 #   scripts/milvus.sh answers              whether one does
 #   scripts/milvus.sh run COMMAND ...      starts it, runs the command with MMRA_TEST_MILVUS set, stops it
-# Everything lies below build/milvus, or MILVUS_HOME. --optional: where it cannot be had, says so and ends well.
+# Everything lies below build/milvus, or MILVUS_HOME (its package may be a link to another's). MILVUS_PORT [19530] and
+# MILVUS_MANAGEMENT_PORT [9091]: where it listens; the ports behind follow the first one, so that two run side by side.
+# --optional: where it cannot be had, says so and ends well.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 version=2.3.5
@@ -45,37 +48,40 @@ start() {
   if answers; then echo "A Milvus server answers on 127.0.0.1:$management already."; return 0; fi
   fetch || give_up "milvus $version cannot be fetched; the tests of banks on a server are skipped"
   # Low priority: it is here to be tested against, not to slow the tests down.
-  PYTHONPATH="$home/package" setsid nice -n 5 python3 -c 'from milvus import main; main()' \
-    --data "$home/data" --proxy-port "$port" >"$home/server.log" 2>&1 </dev/null &
+  PYTHONPATH="$home/package" setsid nice -n 5 python3 scripts/milvus_server.py "$home/data" "$port" "$management" \
+    >"$home/server.log" 2>&1 </dev/null &
   echo $! >"$home/pid"
-  for _ in $(seq 180); do
+  for _ in $(seq 360); do
     answers && { echo "Milvus $version answers on 127.0.0.1:$port."; return 0; }
     kill -0 "$(cat "$home/pid")" 2>/dev/null || break
-    sleep 1
+    sleep 0.5
   done
   stop
   give_up "the Milvus server did not start; see $home/server.log and $home/data/logs"
 }
 
-stop() {
+# end SIGNAL SECONDS: ends it by that signal, or, after some time, by SIGKILL.
+end() {
   [ -f "$home/pid" ] || return 0
   local pid
   pid=$(cat "$home/pid")
   rm -f "$home/pid"
-  # SIGINT: its wrapper stops the server itself; whatever is left of its session goes after a while.
-  kill -INT "$pid" 2>/dev/null || return 0
-  for _ in $(seq 20); do
-    kill -0 -- "-$pid" 2>/dev/null || return 0
-    sleep 1
+  kill "-$1" "$pid" 2>/dev/null || return 0
+  for _ in $(seq "$(($2 * 5))"); do
+    kill -0 "$pid" 2>/dev/null || return 0
+    sleep 0.2
   done
-  kill -KILL -- "-$pid" 2>/dev/null || true
+  kill -KILL "$pid" 2>/dev/null || true
 }
+
+stop() { end TERM 60; }
 
 command=${1:-}
 [ $# -gt 0 ] && shift
 case "$command" in
   start) [ "${1:-}" = --optional ] && optional=yes; start ;;
   stop) stop ;;
+  kill) end KILL 10 ;;
   answers) answers ;;
   fetch) fetch || give_up "milvus $version cannot be fetched" ;;
   run)
@@ -83,5 +89,5 @@ case "$command" in
     trap stop EXIT
     MMRA_TEST_MILVUS="127.0.0.1:$port?management=$management" "$@"
     ;;
-  *) echo "error: scripts/milvus.sh start [--optional] | fetch | stop | answers | run COMMAND ..." >&2; exit 2 ;;
+  *) echo "error: scripts/milvus.sh start [--optional] | fetch | stop | kill | answers | run COMMAND ..." >&2; exit 2 ;;
 esac

@@ -48,7 +48,7 @@ nlohmann::ordered_json to_json(const pipeline::SearchCost& cost) {
 
 /// What search costs, and when to change that.
 void print_search_cost(const pipeline::SearchCost& cost, bool on_server) {
-  std::printf("index        %s\n", cost.index.c_str());
+  std::printf("index        %s%s\n", cost.index.c_str(), on_server ? " on the server" : "");
   if (on_server) return;
   if (cost.index != "exact") {
     std::printf(
@@ -201,6 +201,7 @@ int run_export(const BankFlags& flags, const CommonOptions& common) {
 int run_remove(const BankFlags& flags, const CommonOptions& common) {
   const auto bank = bank::open_bank(flags.bank, bank::OpenMode::kReadWrite);
   const std::int64_t removed = bank->remove(flags.ids);
+  bank->flush();
   const auto missing = static_cast<std::int64_t>(flags.ids.size()) - removed;
   if (common.json) {
     print_json({{"removed", removed}, {"not_found", missing}});
@@ -476,9 +477,10 @@ void add_bank_command(CLI::App& app, CommonOptions& common) {
                   "Of two records with one id take the other bank's [this bank's stays]");
   CLI::App* reindex = add_sub(*command, "reindex", "Make the derived files anew, and the index",
                               run_reindex, flags, common);
-  reindex->add_option("--index", flags->index,
-                      "What index the bank is to have, as a factory string of FAISS: HNSW32, "
-                      "IVF1024,PQ64, ...; Flat: none, exact search [as it has]");
+  reindex->add_option(
+      "--index", flags->index,
+      "What index the bank is to have, as a factory string of FAISS: HNSW32, "
+      "IVF1024,PQ64, ...; Flat: none, exact search; on a server Flat or HNSW.. [as it has]");
   reindex
       ->add_option("--segment-rows", flags->rows_per_segment,
                    "At most so many records in one segment of the index")

@@ -12,14 +12,17 @@
 
 namespace mmra::testing {
 
-std::string test_server() {
-  const char* server = std::getenv("MMRA_TEST_MILVUS");
-  return server == nullptr || *server == '\0' ? "" : "milvus://" + std::string(server) + "/";
+std::string on_test_server(const std::string& collection) {
+  const char* variable = std::getenv("MMRA_TEST_MILVUS");
+  const std::string server = variable == nullptr ? "" : variable;
+  if (server.empty()) return "";
+  const std::size_t query = std::min(server.find('?'), server.size());
+  return "milvus://" + server.substr(0, query) + "/" + collection + server.substr(query);
 }
 
 void OnAnyEngine::SetUp() {
   if (GetParam() != Engine::kMilvus) return;
-  if (test_server().empty()) {
+  if (on_test_server("any").empty()) {
     GTEST_SKIP() << "no Milvus server: MMRA_TEST_MILVUS=HOST:PORT names one (scripts/milvus.sh)";
   }
   ::setenv("no_proxy", "127.0.0.1,localhost", 1);
@@ -37,7 +40,7 @@ void OnAnyEngine::TearDown() {
 
 std::filesystem::path OnAnyEngine::place(const std::string& name) {
   if (GetParam() != Engine::kMilvus) return directory_ / name;
-  const std::filesystem::path address = test_server() + prefix_ + "_" + name;
+  const std::filesystem::path address = on_test_server(prefix_ + "_" + name);
   if (std::find(collections_.begin(), collections_.end(), address) == collections_.end()) {
     collections_.push_back(address);
   }

@@ -13,9 +13,10 @@ namespace mmra::testing {
 
 enum class Engine { kDirectory, kMilvus };
 
-/// "milvus://HOST:PORT/" of the server that tests may use: MMRA_TEST_MILVUS=HOST:PORT
-/// (scripts/milvus.sh starts one). Empty: there is none.
-[[nodiscard]] std::string test_server();
+/// The address of a collection of the server that tests may use:
+/// MMRA_TEST_MILVUS=HOST:PORT[?management=PORT] (scripts/milvus.sh starts one). Empty: there is
+/// none.
+[[nodiscard]] std::string on_test_server(const std::string& collection);
 
 /// Tests that run on every kind of bank. A place is a directory or a collection that nobody else
 /// has; all of them are gone afterwards. Without a server the tests on it are skipped.

@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.parse
+import urllib.request
 
 PROGRAM = os.environ["MMRA_PROGRAM"]
 WORDS = "boat cake tiger moon river stone lamp tree song game wall road fish bird".split()
@@ -75,6 +77,17 @@ def wait_for(condition, seconds=120):
         if time.monotonic() > until:
             raise AssertionError("what was waited for did not happen")
         time.sleep(0.01)
+
+
+def drop_collections(bank):
+    address = urllib.parse.urlsplit(bank)
+    management = urllib.parse.parse_qs(address.query).get("management", ["9091"])[0]
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for name in (address.path[1:], address.path[1:] + "_values"):
+        body = json.dumps({"collection_name": name}).encode()
+        request = urllib.request.Request(f"http://{address.hostname}:{management}/api/v1/collection", body,
+                                         {"Content-Type": "application/json"}, method="DELETE")
+        opener.open(request, timeout=60).read()
 
 
 class Ranks(unittest.TestCase):
@@ -178,14 +191,15 @@ class Ranks(unittest.TestCase):
 
     def exported(self, bank):
         """All that a bank has, once it has been verified."""
+        out = self.path("exported")
         self.done([PROGRAM, "bank", "verify", "--bank", bank])
-        self.done([PROGRAM, "bank", "export", "--bank", bank, "--out", bank + "-export"])
+        self.done([PROGRAM, "bank", "export", "--bank", bank, "--out", out])
         files = {}
-        for folder, _, names in os.walk(bank + "-export"):
+        for folder, _, names in os.walk(out):
             for name in names:
                 with open(os.path.join(folder, name), "rb") as file:
                     files[name] = file.read()
-        shutil.rmtree(bank + "-export")
+        shutil.rmtree(out)
         return files
 
     def ingest(self, rows, bank):
@@ -226,6 +240,27 @@ class Ranks(unittest.TestCase):
         self.assertGreater(report["unchanged"], 0)
         self.assertEqual(report["unchanged"] + report["added"], rows * 99 // 100)
         self.assertEqual(self.exported(self.path("long")), expected)
+
+    @unittest.skipUnless(os.environ.get("MMRA_TEST_MILVUS"), "no Milvus server (scripts/milvus.sh)")
+    def test_an_ingest_onto_a_server_is_that_of_one_process(self):
+        rows = 2000
+        self.done([PROGRAM, *map(str, self.ingest(rows, "for-server"))])
+        expected = self.exported(self.path("for-server"))
+        server, _, query = os.environ["MMRA_TEST_MILVUS"].partition("?")
+        bank = f"milvus://{server}/mmra_ranks_{os.getpid()}{'?' if query else ''}{query}"
+        self.addCleanup(drop_collections, bank)
+        command = ["ingest", self.path(f"{rows}.csv"), "--bank", bank, "--threads", 1]
+        launcher = start(mpirun(2, *command, "--quiet"))
+        wait_for(lambda: len(ranks_of(launcher)) == 2 or launcher.poll() is not None)
+        time.sleep(random.Random(time.time_ns()).uniform(0.5, 5.0))
+        if launcher.poll() is None:
+            os.kill(ranks_of(launcher)[1], signal.SIGKILL)
+        ended = Ended(launcher)
+        self.assertLessEqual(len(ended.lines("error:")), 1, ended.err)  # none before it has joined the others
+        report = json.loads(self.done(mpirun(3, *command, "--json")).out)
+        self.assertEqual(report["added"] + report["unchanged"], rows * 99 // 100)
+        self.assertEqual(report["failed"], rows // 100)
+        self.assertEqual(self.exported(bank), expected)
 
     def test_what_all_ranks_fail_with_is_said_once(self):
         for arguments, wanted in ((["train", "--bank", self.path("no"), "--out", self.path("m")], "no"),

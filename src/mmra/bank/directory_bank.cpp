@@ -489,6 +489,10 @@ void MemoryBank::backup(const fs::path& directory) const {
                                            directory.string() + "; use its own tools");
 }
 void MemoryBank::rebuild_derived_files() {}
+void MemoryBank::set_own_index(const std::string& kind, const std::stop_token& /*stop*/) {
+  throw Error(ErrorKind::kUnsupported,
+              "a memory bank of this kind has no index of its own that could be " + kind);
+}
 
 bool bank_exists(const fs::path& directory) {
   if (is_milvus_address(directory)) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -127,7 +128,8 @@ struct Repair {
 /// The memory bank B of the paper (2.1): records by id with their features. This interface has an
 /// embedded implementation (a directory); a distributed engine can be another. One writer at a time
 /// (a second one gets Error{kIo} that says who), any number of readers in any process; a reader
-/// sees a consistent snapshot per call. put() and remove() return when the change is durable.
+/// sees a consistent snapshot per call. put() and remove() return when the change is durable, on a
+/// server as far as the server's log is: flush().
 class MemoryBank {
  public:
   virtual ~MemoryBank() = default;
@@ -182,6 +184,18 @@ class MemoryBank {
                                                                   int /*limit*/) const {
     return std::nullopt;
   }
+
+  /// Returns when what was written survives a restart of whatever keeps it; to be called at the end
+  /// of a piece of work. In a directory it does anyway; a server takes seconds (docs/milvus.md).
+  virtual void flush() {}
+
+  /// The kind of that index, as set_own_index() takes it; empty for a bank that has none.
+  [[nodiscard]] virtual std::string own_index() const { return {}; }
+  /// Makes it anew, of the kind "Flat" (exact) or "HNSW" and the number of a node's links, as in
+  /// FAISS's factory strings. Returns when it is made; for a moment of that time the bank cannot be
+  /// searched. Throws Error{kUnsupported} for another kind, or a bank that has no index of its own;
+  /// Interrupted, and then the server goes on by itself.
+  virtual void set_own_index(const std::string& kind, const std::stop_token& stop);
 
   /// Reads everything: checksums, decodability, dims, derived files against records. Empty: sound.
   [[nodiscard]] virtual std::vector<Problem> verify() const = 0;

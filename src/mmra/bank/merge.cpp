@@ -45,6 +45,7 @@ class Merge {
     }
     commit();
     if (options_.stop.stop_requested()) throw Interrupted();
+    into_.flush();
     return report_;
   }
 

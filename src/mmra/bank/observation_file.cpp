@@ -40,6 +40,7 @@ class Update {
   UpdateReport finish() {
     commit();
     if (options_.stop.stop_requested()) throw Interrupted();
+    bank_.flush();
     return report_;
   }
 

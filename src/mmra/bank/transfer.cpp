@@ -95,6 +95,7 @@ class Transfer {
     });
     commit();
     if (options_.stop.stop_requested()) throw Interrupted();
+    into_.flush();
     return num_to_send;
   }
 

@@ -99,9 +99,10 @@ retrieval::IndexReport reindex_bank(bank::MemoryBank& bank, const fs::path& bank
                                     ProgressSink& progress) {
   if (bank::is_milvus_address(bank_directory)) {
     if (!spec) return {};
-    throw Error(ErrorKind::kUnsupported,
-                "the bank " + bank_directory.string() +
-                    " has the index of its server; --index is for banks in a directory");
+    progress.begin("indexing on the server", std::nullopt);
+    bank.set_own_index(*spec, options.stop);
+    progress.end();
+    return {};
   }
   const std::string wanted =
       spec ? *spec : retrieval::read_index_spec(bank_directory).value_or("Flat");
@@ -162,7 +163,7 @@ SearchCost measure_search(const bank::MemoryBank& bank, const fs::path& bank_dir
                           int num_threads) {
   SearchCost cost;
   if (bank::is_milvus_address(bank_directory)) {
-    cost.index = "the server's";
+    cost.index = bank.own_index();
     return cost;
   }
   const bank::BankInfo info = bank.info();

@@ -33,8 +33,9 @@ retrieval::IndexReport update_derived_files(
     const retrieval::SegmentedIndex* read_already = nullptr);
 
 /// Makes the bank's index as `spec` says (FAISS's factory string; "Flat": none), and keeps that as
-/// the bank's setting; empty: the setting stays, and its index is made anew. Throws
-/// Error{kUnsupported} for a bank on a server, and as retrieval::build_index().
+/// the bank's setting; empty: the setting stays, and its index is made anew. A bank on a server
+/// makes its own index (MemoryBank::set_own_index), and only where a `spec` is given. Throws as
+/// that and as retrieval::build_index().
 retrieval::IndexReport reindex_bank(bank::MemoryBank& bank,
                                     const std::filesystem::path& bank_directory,
                                     const std::optional<std::string>& spec,

@@ -234,6 +234,7 @@ IngestReport ingest(const fs::path& manifest, const IngestOptions& options,
   progress.end();
   bank::write_failures(bank::failures_file(options.bank_directory), failures);
   if (!is_whole) throw Interrupted();
+  bank->flush();
   if (report.num_added + report.num_updated > 0) {
     update_derived_files(*bank, options.bank_directory, options.num_threads, options.stop,
                          progress);

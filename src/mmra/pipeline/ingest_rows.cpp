@@ -1,6 +1,7 @@
 #include "mmra/pipeline/ingest_rows.h"
 
 #include <chrono>
+#include <exception>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -33,6 +34,22 @@ std::string fingerprint_row(const bank::ManifestRow& row) {
       row.video_path.empty(),
       context};
   return fingerprint(content.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+/// Not the row's fault: whoever decodes it must not go on as if it were.
+struct BankAway {
+  std::exception_ptr cause;
+};
+
+/// What `read` returns. Throws BankAway where the bank cannot be read, as of a server.
+template <typename Read>
+auto from_bank(const Read& read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kIo) throw BankAway{std::current_exception()};
+    throw;
+  }
 }
 
 struct VideoIdentity {
@@ -101,13 +118,15 @@ std::size_t DecodedRow::num_frame_bytes() const {
 }
 
 std::optional<bank::Record> RowDecoder::find(std::string_view id) const {
-  return bank_ == nullptr ? std::nullopt : bank_->find(id);
+  return bank_ == nullptr ? std::nullopt : from_bank([&] { return bank_->find(id); });
 }
 
 DecodedRow RowDecoder::decode(const IngestRow& work) const {
   DecodedRow decoded;
   try {
     decoded = decode_or_throw(work);
+  } catch (const BankAway& away) {
+    std::rethrow_exception(away.cause);
   } catch (const Error& error) {
     decoded.finished.row.outcome = IngestOutcome::kFailed;
     decoded.finished.row.failure =
@@ -154,7 +173,7 @@ DecodedRow RowDecoder::decode_or_throw(const IngestRow& work) const {
   set_context(row, same_video, record.context);
 
   std::optional<bank::Features> features;
-  if (same_input) features = bank_->find_features(row.id);
+  if (same_input) features = from_bank([&] { return bank_->find_features(row.id); });
   if (!features) {
     decoded.needs_encoding = true;
     decoded.row_index = work.row_index;

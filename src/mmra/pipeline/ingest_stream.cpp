@@ -99,6 +99,7 @@ IngestReport ingest_stream(const std::filesystem::path& source, const StreamOpti
                  .encode = {options.num_threads, options.stop},
                  .flush_when_idle = true});
   run.on_committed = [&](std::span<const IngestedRow> rows) {
+    bank->flush();
     for (const IngestedRow& row : rows) count(row, report);
     if (options.acknowledge) options.acknowledge(rows);
   };

@@ -186,6 +186,7 @@ void VideosApi::add(const std::shared_ptr<Exchange>& exchange) {
                                  "PATCH changes it, DELETE removes it"));
         }
         bank.put(std::span(stored.get(), 1));
+        bank.flush();
         backend_.metrics().note_write();
         writing.respond({201,
                          "application/json",
@@ -272,6 +273,7 @@ void VideosApi::apply(Exchange& exchange, const std::string& id, const Change& c
     const bank::RecordObservation counted{id, {*change.observed_at, change.popularity.value()}};
     static_cast<void>(backend_.bank().observe(std::span(&counted, 1)));
   }
+  backend_.bank().flush();
   backend_.metrics().note_write();
   exchange.respond({200, "application/json", to_text(stored_json(id))});
 }
@@ -281,6 +283,7 @@ void VideosApi::remove(const std::shared_ptr<Exchange>& exchange) {
   backend_.submit(backend_.writer(), exchange, [this](Exchange& asked) {
     const std::string id = backend_.find(asked.request().segments.at(2)).id;
     backend_.bank().remove(std::span(&id, 1));
+    backend_.bank().flush();
     backend_.metrics().note_write();
     asked.respond({204, "", ""});
   });

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "expect_error.h"
+#include "mmra/core/error.h"
 #include "net/fake_server.h"
 
 namespace mmra::bank {
@@ -83,16 +84,34 @@ TEST_F(Client, TriesAgainWhatFailedInPassingAndWaitsLongerEachTime) {
   FakeReply hangs_up;
   hangs_up.hangs_up = true;
   answering({reply(503, "busy"), cut, hangs_up,
-             reply(200, R"({"code":8,"message":"rate limit exceeded"})"), reply(200, kWritten)})
+             reply(200, R"({"code":8,"message":"rate limit exceeded"})"), reply(200, ""),
+             reply(200, kWritten)})
       .upsert("videos", row());
   EXPECT_THAT(waits_, ElementsAre(milliseconds(200), milliseconds(400), milliseconds(800),
-                                  milliseconds(1600)));
+                                  milliseconds(1600), milliseconds(3200)));
   const auto requests = server_->requests();
-  ASSERT_EQ(requests.size(), 5U);
+  ASSERT_EQ(requests.size(), 6U);
   for (const FakeRequest& request : requests) {
     EXPECT_EQ(request.path, "/v1/vector/upsert") << "by key: twice is once";
     EXPECT_EQ(request.body, requests[0].body);
   }
+}
+
+// Half a minute after a server was killed, its collections are not yet loaded again.
+TEST_F(Client, WaitsLongForAServerThatIsLoadingItsCollections) {
+  const FakeReply loading =
+      reply(200, R"({"status":{"error_code":1,"reason":"collection not loaded","code":101}})");
+  std::vector<FakeReply> replies(20, loading);
+  replies.push_back(reply(200, R"({"status":{}})"));
+  EXPECT_EQ(answering(replies).query("videos", "", {"id"}, 1, {}).num_rows(), 0U);
+  EXPECT_EQ(waits_.size(), 20U);
+  waits_.clear();
+  expect_error(ErrorKind::kIo, "did not read videos: collection not loaded",
+               [&] { (void)answering({loading}).query("videos", "", {"id"}, 1, {}); });
+  milliseconds waited{0};
+  for (const milliseconds each : waits_) waited += each;
+  EXPECT_GE(waited, options_.max_recovery);
+  EXPECT_LE(waited, options_.max_recovery + options_.max_wait);
 }
 
 TEST_F(Client, GivesUpAfterSomeAttemptsAndSaysWhy) {
@@ -135,6 +154,13 @@ TEST_F(Client, AFullServerIsNamedSo) {
                  [&] { answering({reply(200, body)}).upsert("videos", row()); });
     EXPECT_EQ(server_->requests().size(), 1U) << "trying again does not help";
   }
+}
+
+TEST_F(Client, AFullDiskIsNamedSo) {
+  const char* full =
+      R"({"code":65535,"message":"IO error: No space left on device: While appending to file"})";
+  expect_error(ErrorKind::kIo, "it is full: free or add space",
+               [&] { answering({reply(200, full)}).upsert("videos", row()); });
 }
 
 TEST_F(Client, AWrongTokenIsNamedSo) {
@@ -241,13 +267,48 @@ TEST_F(Client, ACollectionThatIsNotThereIsNone) {
   EXPECT_EQ(answering({reply(200, missing)}).find_collection("videos"), std::nullopt);
 }
 
+TEST_F(Client, DescribesTheIndexOfACollection) {
+  const char* none = R"({"status":{"error_code":25,"reason":"index not found","code":700}})";
+  EXPECT_FALSE(answering({reply(200, none)}).find_index("videos", "vector"));
+  const char* graph = R"({"status":{},"index_descriptions":[{"index_name":"vector","params":[
+    {"key":"metric_type","value":"IP"},{"key":"index_type","value":"HNSW"},
+    {"key":"params","value":"{\"M\": 32, \"efConstruction\": 200}"}],
+    "total_rows":6000,"indexed_rows":5000,"state":2}]})";
+  const auto index = answering({reply(200, graph)}).find_index("videos", "vector");
+  ASSERT_TRUE(index);
+  EXPECT_EQ(index->type, "HNSW");
+  EXPECT_EQ(index->num_links, 32);
+  EXPECT_FALSE(index->is_built);
+  EXPECT_EQ(index->num_rows, 6000);
+  EXPECT_EQ(index->num_indexed, 5000);
+  for (const char* other : {R"({"status":{}})", R"({"status":{},"index_descriptions":[]})",
+                            R"({"status":{},"index_descriptions":[{"params":[5]}]})"}) {
+    expect_error(ErrorKind::kCorruptData, "describes an index in another way",
+                 [&] { (void)answering({reply(200, other)}).find_index("videos", "vector"); });
+  }
+}
+
+TEST_F(Client, FlushesUntilEverySegmentIsWrittenOut) {
+  const char* begun = R"({"status":{},"coll_segIDs":{"videos":{"data":[470800633809276250]}}})";
+  answering({reply(200, begun), reply(200, R"({"status":{}})"),
+             reply(200, R"({"status":{},"flushed":true})")})
+      .flush({"videos"});
+  EXPECT_EQ(waits_.size(), 1U);
+  EXPECT_EQ(Json::parse(server_->requests().back().body),
+            Json::parse(R"({"segmentIDs":[470800633809276250]})"));
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_THROW(answering({reply(200, begun), reply(200, R"({"status":{}})")})
+                   .flush({"videos"}, stop.get_token()),
+               Interrupted);
+}
+
 TEST_F(Client, ACollectionOfAnotherShapeIsLeftAlone) {
   const char* other = R"({"status":{},"schema":{"fields":[{"name":"id","data_type":5,
     "is_primary_key":true}]}})";
   expect_error(ErrorKind::kInvalidInput, "is of another shape", [&] {
     answering({reply(200, other)})
-        .create_collection("videos", {{"key", MilvusType::kVarChar, 10, true}}, "v", "FLAT",
-                           Json::object());
+        .create_collection("videos", {{"key", MilvusType::kVarChar, 10, true}}, "v");
   });
   EXPECT_EQ(server_->requests().size(), 1U) << "nothing was asked but what it is";
 }

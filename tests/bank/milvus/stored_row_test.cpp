@@ -114,6 +114,30 @@ TEST(StoredRow, CountsAsItsRecord) {
   EXPECT_TRUE(state.same_counts(expected));
 }
 
+TEST(StoredRow, AValuesKeyEndsWithItsRecord) {
+  for (const char* id : {"v1", "a:b", ":"}) {
+    for (const std::string& key : keys_of({'F', 7, 3}, id)) EXPECT_EQ(id_of_key(key), id);
+  }
+  EXPECT_EQ(id_of_key("none"), "");
+}
+
+TEST(IndexKind, IsNamedAsInADirectory) {
+  EXPECT_EQ(parse_index_kind("Flat").type, "FLAT");
+  EXPECT_EQ(parse_index_kind("HNSW32").type, "HNSW");
+  EXPECT_EQ(parse_index_kind("HNSW32").num_links, 32);
+  for (const char* kind : {"Flat", "HNSW16"}) {
+    const IndexKind parsed = parse_index_kind(kind);
+    MilvusIndex index;
+    index.type = parsed.type;
+    index.num_links = parsed.num_links;
+    EXPECT_EQ(to_index_kind(index), kind);
+  }
+  for (const char* other : {"", "flat", "HNSW", "HNSW1", "HNSW9999", "HNSW32,Flat", "IVF64,Flat"}) {
+    testing::expect_error(ErrorKind::kUnsupported, "has the index Flat or HNSW",
+                          [&] { (void)parse_index_kind(other); });
+  }
+}
+
 TEST(StoredRow, IsPaddedToMilvusSmallestDimension) {
   const std::vector<float> one{0.5F};
   const StoredRow row = summarise(made_record("a").record, nullptr, std::nullopt);

@@ -32,6 +32,7 @@ constexpr std::int64_t kNoCollection = 100;
 constexpr std::int64_t kNotLoaded = 101;
 constexpr std::int64_t kNoReplica = 400;
 constexpr std::int64_t kChannelAway = 503;
+constexpr std::int64_t kNoIndex = 700;
 constexpr std::int64_t kNodeAway = 901;
 constexpr std::int64_t kBadToken = 1800;
 
@@ -40,6 +41,12 @@ bool is_passing_code(std::int64_t code) {
                                               kRateLimit,   kNotLoaded,   kNoReplica,
                                               kChannelAway, kNodeAway};
   return std::find(std::begin(kPassing), std::end(kPassing), code) != std::end(kPassing);
+}
+
+/// A server that was started again, and has yet to load its collections.
+bool is_recovering(std::int64_t code) {
+  return code == kNotReady || code == kNotLoaded || code == kNoReplica || code == kChannelAway ||
+         code == kNodeAway;
 }
 
 /// Number and words of what a server says went wrong; 0: nothing did.
@@ -116,7 +123,6 @@ Json schema_of(const std::string& name, const std::vector<MilvusField>& fields) 
   return {{"name", name}, {"description", "a memory bank of mmra"}, {"fields", list}};
 }
 
-/// How old an answer may be: with 0 the server asks for the time itself.
 Json with_moment(Json body, MilvusMoment seen) {
   body["guarantee_timestamp"] = seen.timestamp;
   return body;
@@ -299,7 +305,9 @@ MilvusClient::Failure MilvusClient::attempt(Api api, const std::string& method,
     return failure;
   }
   if (!is_object) {
+    // Such as an answer that was cut within its headers.
     failure.reason = "it answers with what is no JSON object";
+    failure.is_passing = true;
     failure.status = 0;
     failure.code = -1;
     return failure;
@@ -335,11 +343,12 @@ void MilvusClient::give_up(const std::string& what, const Failure& failure, Api 
                 where + " has no such interface (" + failure.reason + " to " + what +
                     "); a Milvus 2.3 with its RESTful API v1 and management API is needed");
   }
-  if (failure.code == kNoCollection) {
+  if (failure.code == kNoCollection || failure.code == kNoIndex) {
     throw Error(ErrorKind::kNotFound, where + " cannot " + what + ": " + failure.reason);
   }
-  const bool is_full =
-      failure.code == kMemoryFull || failure.code == kDiskFull || failure.code == kDenied;
+  const bool is_full = failure.code == kMemoryFull || failure.code == kDiskFull ||
+                       failure.code == kDenied ||
+                       failure.reason.find("No space left on device") != std::string::npos;
   throw Error(ErrorKind::kIo, where + " did not " + what + ": " + failure.reason +
                                   (is_full ? "; it is full: free or add space, then run the same "
                                              "command again"
@@ -350,6 +359,7 @@ Json MilvusClient::call(Api api, const std::string& method, const std::string& p
                         const Json& body, const std::string& what) {
   const std::string text = body.dump(-1, ' ', false, Json::error_handler_t::replace);
   milliseconds wait = options_.first_wait;
+  milliseconds waited{0};
   for (int number = 1;; ++number) {
     Json answer;
     const Failure failure = attempt(api, method, path, text, answer);
@@ -357,8 +367,13 @@ Json MilvusClient::call(Api api, const std::string& method, const std::string& p
     // Nobody there: say so soon.
     const int max_attempts =
         failure.is_reached ? options_.max_attempts : std::min(options_.max_attempts, 3);
-    if (!failure.is_passing || number >= max_attempts) give_up(what, failure, api);
-    options_.wait(std::min(failure.retry_after.value_or(wait), options_.max_wait), {});
+    const bool may_recover = is_recovering(failure.code) && waited < options_.max_recovery;
+    if (!failure.is_passing || (number >= max_attempts && !may_recover)) {
+      give_up(what, failure, api);
+    }
+    const milliseconds next = std::min(failure.retry_after.value_or(wait), options_.max_wait);
+    options_.wait(next, {});
+    waited += next;
     wait = std::min(wait * 2, options_.max_wait);
   }
 }
@@ -394,8 +409,7 @@ std::optional<std::vector<MilvusField>> MilvusClient::find_collection(const std:
 
 void MilvusClient::create_collection(const std::string& name,
                                      const std::vector<MilvusField>& fields,
-                                     const std::string& vector_field, const std::string& index_type,
-                                     const Json& index_parameters) {
+                                     const std::string& vector_field) {
   const auto there = find_collection(name);
   if (there && *there != fields) {
     throw Error(ErrorKind::kInvalidInput,
@@ -411,20 +425,94 @@ void MilvusClient::create_collection(const std::string& name,
           {"consistency_level", 0}},
          "make the collection " + name);
   }
-  call(Api::kManagement, "POST", "/index",
-       {{"collection_name", name},
-        {"field_name", vector_field},
-        {"extra_params",
-         {{{"key", "metric_type"}, {"value", "IP"}},
-          {{"key", "index_type"}, {"value", index_type}},
-          {{"key", "params"}, {"value", index_parameters.dump()}}}}},
-       "index the collection " + name);
+  if (!find_index(name, vector_field)) create_index(name, vector_field, "FLAT", Json::object());
   load_collection(name);
 }
 
 void MilvusClient::load_collection(const std::string& name) {
   call(Api::kManagement, "POST", "/collection/load", {{"collection_name", name}},
        "load the collection " + name);
+}
+
+void MilvusClient::release_collection(const std::string& name) {
+  call(Api::kManagement, "DELETE", "/collection/load", {{"collection_name", name}},
+       "release the collection " + name);
+}
+
+void MilvusClient::create_index(const std::string& collection, const std::string& vector_field,
+                                const std::string& type, const Json& parameters) {
+  call(Api::kManagement, "POST", "/index",
+       {{"collection_name", collection},
+        {"field_name", vector_field},
+        {"extra_params",
+         {{{"key", "metric_type"}, {"value", "IP"}},
+          {{"key", "index_type"}, {"value", type}},
+          {{"key", "params"}, {"value", parameters.dump()}}}}},
+       "index the collection " + collection);
+}
+
+void MilvusClient::drop_index(const std::string& collection, const std::string& vector_field) {
+  call(Api::kManagement, "DELETE", "/index",
+       {{"collection_name", collection}, {"field_name", vector_field}},
+       "drop the index of " + collection);
+}
+
+std::optional<MilvusIndex> MilvusClient::find_index(const std::string& collection,
+                                                    const std::string& vector_field) {
+  Json answer;
+  try {
+    answer = call(Api::kManagement, "GET", "/index",
+                  {{"collection_name", collection}, {"field_name", vector_field}},
+                  "describe the index of " + collection);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kNotFound) return std::nullopt;
+    throw;
+  }
+  constexpr int kFinished = 3;
+  try {
+    const Json& description = answer.at("index_descriptions").at(0);
+    MilvusIndex index;
+    index.is_built = description.value("state", 0) == kFinished;
+    index.num_rows = description.value("total_rows", std::int64_t{0});
+    index.num_indexed = description.value("indexed_rows", std::int64_t{0});
+    for (const Json& parameter : description.at("params")) {
+      const auto value = parameter.at("value").get<std::string>();
+      if (parameter.at("key") == "index_type") index.type = value;
+      if (parameter.at("key") != "params") continue;
+      const Json own = Json::parse(value, nullptr, /*allow_exceptions=*/false);
+      if (own.is_object()) index.num_links = static_cast<int>(number_of(own, "M"));
+    }
+    return index;
+  } catch (const Json::exception& error) {
+    throw Error(ErrorKind::kCorruptData, "the Milvus server at " + address_.host +
+                                             " describes an index in another way: " + error.what());
+  }
+}
+
+void MilvusClient::flush(const std::vector<std::string>& collections, const std::stop_token& stop) {
+  const std::string what = "write out " + collections.front();
+  const Json begun =
+      call(Api::kManagement, "POST", "/persist", {{"collection_names", collections}}, what);
+  Json segments = Json::array();
+  try {
+    for (const std::string& name : collections) {
+      for (const Json& id : begun.at("coll_segIDs").at(name).value("data", Json::array())) {
+        segments.push_back(id);
+      }
+    }
+  } catch (const Json::exception& error) {
+    throw Error(ErrorKind::kCorruptData, "the Milvus server at " + address_.host +
+                                             " flushes in another way: " + error.what());
+  }
+  while (!call(Api::kManagement, "GET", "/persist/state", {{"segmentIDs", segments}}, what)
+              .value("flushed", false)) {
+    wait(options_.first_wait, stop);
+  }
+}
+
+void MilvusClient::wait(milliseconds time, const std::stop_token& stop) const {
+  options_.wait(time, stop);
+  if (stop.stop_requested()) throw Interrupted();
 }
 
 void MilvusClient::drop_collection(const std::string& name) {
@@ -446,12 +534,9 @@ void MilvusClient::upsert(const std::string& collection, const Json& rows) {
   }
 }
 
-MilvusMoment MilvusClient::erase(const std::string& collection, const std::string& filter) {
-  const Json answer =
-      call(Api::kManagement, "DELETE", "/entities",
-           {{"collection_name", collection}, {"expr", filter}}, "delete rows from " + collection);
-  const auto found = answer.find("timestamp");
-  return {found != answer.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0};
+void MilvusClient::erase(const std::string& collection, const std::string& filter) {
+  call(Api::kManagement, "DELETE", "/entities", {{"collection_name", collection}, {"expr", filter}},
+       "delete rows from " + collection);
 }
 
 MilvusRows MilvusClient::query(const std::string& collection, const std::string& filter,

@@ -26,6 +26,9 @@ struct MilvusOptions {
   int max_attempts = 6;
   std::chrono::milliseconds first_wait{200};
   std::chrono::milliseconds max_wait{5000};
+  /// How long to wait in all for a server that was started again and has yet to load its
+  /// collections: it finds out after half a minute that its last session has ended.
+  std::chrono::milliseconds max_recovery{300'000};
   /// In place of sleeping, for tests.
   std::function<void(std::chrono::milliseconds, const std::stop_token&)> wait = net::wait_for;
 };
@@ -53,12 +56,14 @@ struct MilvusField {
   friend bool operator==(const MilvusField&, const MilvusField&) = default;
 };
 
-/// What is asked of the server's own view of time: a read sees every write up to this moment.
-/// kLatest: every write that was acknowledged before; the server then waits for its next tick
-/// (0.2 s).
+/// How fresh an answer must be, in Milvus' own terms (guarantee_timestamp).
 struct MilvusMoment {
   std::uint64_t timestamp = 0;
+  /// It has all that was acknowledged before; the server waits for its next tick (0.2 s).
   static constexpr MilvusMoment latest() { return {0}; }
+  /// Of about the last tick, at once; the server lets it be no older than `common.gracefulTime`
+  /// (5 s).
+  static constexpr MilvusMoment recent() { return {2}; }
 };
 
 /// Rows of an answer, column by column.
@@ -80,6 +85,15 @@ class MilvusRows {
   [[nodiscard]] const Values& column(const std::string& name, std::size_t per_row) const;
   std::size_t num_rows_ = 0;
   std::vector<std::pair<std::string, Column>> columns_;
+};
+
+/// The index over the vectors of a collection, as Milvus names it.
+struct MilvusIndex {
+  std::string type;   ///< FLAT, HNSW, …
+  int num_links = 0;  ///< HNSW's M; else 0
+  bool is_built = false;
+  std::int64_t num_rows = 0;     ///< in segments that are to be indexed
+  std::int64_t num_indexed = 0;  ///< of these
 };
 
 struct MilvusHit {
@@ -105,18 +119,34 @@ class MilvusClient {
 
   /// The fields of a collection; empty where there is none of this name.
   [[nodiscard]] std::optional<std::vector<MilvusField>> find_collection(const std::string& name);
-  /// Makes a collection with an index over `vector_field`, and loads it. One that is there already
-  /// stays, so that this can be repeated.
+  /// Makes a collection with an index over `vector_field` that compares with every vector, and
+  /// loads it. One that is there already stays, so that this can be repeated.
   void create_collection(const std::string& name, const std::vector<MilvusField>& fields,
-                         const std::string& vector_field, const std::string& index_type,
-                         const nlohmann::json& index_parameters);
+                         const std::string& vector_field);
+  /// Asks for it; reads wait until it is loaded. Throws Error{kNotFound} where it has no index.
   void load_collection(const std::string& name);
+  /// From now on it answers nothing, until it is loaded again.
+  void release_collection(const std::string& name);
   void drop_collection(const std::string& name);
+
+  /// By inner product. `parameters`: of the kind ({"M":…}). Is built in the background.
+  void create_index(const std::string& collection, const std::string& vector_field,
+                    const std::string& type, const nlohmann::json& parameters);
+  /// Only of a collection that is released.
+  void drop_index(const std::string& collection, const std::string& vector_field);
+  /// Empty where it has none.
+  [[nodiscard]] std::optional<MilvusIndex> find_index(const std::string& collection,
+                                                      const std::string& vector_field);
+  /// Makes the server write out what it has taken, as segments that no row is added to: these alone
+  /// get an index. Returns when that is done. Throws Interrupted.
+  void flush(const std::vector<std::string>& collections, const std::stop_token& stop = {});
+  /// Sleeps, or what is in its place.
+  void wait(std::chrono::milliseconds time, const std::stop_token& stop) const;
 
   /// `rows`: a list of objects. Inserts or replaces by key, all or none.
   void upsert(const std::string& collection, const nlohmann::json& rows);
-  /// Deletes what `filter` (key in [...]) names, and says when that was.
-  MilvusMoment erase(const std::string& collection, const std::string& filter);
+  /// Deletes what `filter` (key in [...]) names.
+  void erase(const std::string& collection, const std::string& filter);
 
   /// Up to `limit` rows that `filter` admits, those with the smallest keys, ascending.
   [[nodiscard]] MilvusRows query(const std::string& collection, const std::string& filter,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <future>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -28,16 +29,22 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-using Clock = std::chrono::steady_clock;
 
 constexpr const char* kSchemaKey = "M:schema";
 constexpr const char* kStateKey = "M:state";
-/// What others wrote is seen at the latest twice so long afterwards; what this bank wrote, at once.
-constexpr std::chrono::milliseconds kSeenAfter{500};
 constexpr int kAttempts = 5;
 constexpr int kRowsPerPage = 1000;
 /// As many as Milvus gives.
 constexpr int kMaxCandidates = 16'384;
+/// Of reads by key. A row that is there twice (heal_doubled_rows) would else take another's place.
+constexpr int kNoLimit = kMaxCandidates;
+constexpr int kHealings = 3;
+constexpr std::size_t kHealedTogether = 32;
+/// How many records a graph's walk keeps in view at least (docs/milvus.md: what that finds).
+constexpr int kLeastWidth = 128;
+constexpr int kBuildWidth = 200;
+/// While an index is built, it is looked at so often.
+constexpr std::chrono::milliseconds kIndexPolled{500};
 /// Keys and pieces of one request: some megabytes of text.
 constexpr std::size_t kPiecesPerRequest = 128;
 constexpr std::size_t kKeysPerRequest = 1000;
@@ -54,10 +61,12 @@ bool everything(std::string_view /*id*/) { return true; }
 
 std::string after(const std::string& key) { return "id > " + milvus_literal(key); }
 
-/// A state, and whether a writer is at work, or was killed at it.
+/// A state, and what else there is to know.
 struct Head {
   BankState state;
-  bool is_writing = false;
+  bool is_writing = false;  ///< a commit is under way, or its writer was killed at it
+  /// Not all is flushed since the last commit, and what it replaced is still there.
+  bool is_settled = true;
 };
 
 /// What becomes of one record.
@@ -82,23 +91,21 @@ class MilvusBank final : public MemoryBank {
     if (mode == OpenMode::kReadWrite) {
       lease_ = std::make_unique<WriterLease>(client_, values_);
     }
-    remember(now());
-    static_cast<void>(read_schema(seen_));
-    download_encoders(client_, values_, encoders_directory(name_), seen_);
-    if (lease_ != nullptr && read_head(seen_).is_writing) recover();
+    static_cast<void>(now());
+    static_cast<void>(read_schema(seen()));
+    download_encoders(client_, values_, encoders_directory(name_), seen());
+    if (lease_ != nullptr && !is_as_left()) recover();
   }
 
   [[nodiscard]] BankInfo info() const override {
-    const MilvusMoment latest = now();
-    remember(latest);
-    Head head = read_head(latest);
+    Head head = read_head(MilvusMoment::latest());
     if (head.is_writing) {  // the counts of a batch that is not whole
       const std::uint64_t generation = head.state.generation;
       head.state = recounted();
       head.state.generation = generation;
     }
     BankInfo info;
-    info.schema = read_schema(latest);
+    info.schema = read_schema(seen());
     head.state.tell(info);
     info.num_records = std::accumulate(std::begin(info.num_in_split), std::end(info.num_in_split),
                                        std::int64_t{0});
@@ -265,6 +272,7 @@ class MilvusBank final : public MemoryBank {
     require_writable();
     BankSchema schema = read_schema(seen());
     if (!merge_columns(columns, name_, schema)) return;
+    is_settled_ = false;
     write_schema(schema);
     Head head = read_head(seen());
     finish_commit(head.state);
@@ -273,15 +281,13 @@ class MilvusBank final : public MemoryBank {
   [[nodiscard]] std::shared_ptr<const BankTable> table() const override {
     const std::scoped_lock lock(table_mutex_);
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
-      const MilvusMoment latest = now();
-      remember(latest);
-      const Head head = read_head(latest);
+      const Head head = read_head(MilvusMoment::latest());
       const CommitStamp stamp{head.state.generation, head.state.commit_id};
       if (table_ != nullptr && table_stamp_ == stamp) return table_;
       table_ = nullptr;  // its memory goes before the new one's comes
-      const BankSchema schema = read_schema(latest);
+      const BankSchema schema = read_schema(seen());
       auto table = map_or_make_table(schema, stamp);
-      const Head after_reading = read_head(now());
+      const Head after_reading = read_head(MilvusMoment::latest());
       if (CommitStamp{after_reading.state.generation, after_reading.state.commit_id} != stamp) {
         continue;  // it was written meanwhile
       }
@@ -305,7 +311,7 @@ class MilvusBank final : public MemoryBank {
     const int asked = std::min(limit, kMaxCandidates);
     const auto hits = client_
                           .search(rows_, "vector", padded, padded.size(), to_milvus_filter(filter),
-                                  asked, Json::object(), seen())
+                                  asked, {{"ef", std::max(asked, kLeastWidth)}}, seen())
                           .front();
     std::vector<std::string> ids;
     Candidates found;
@@ -318,8 +324,7 @@ class MilvusBank final : public MemoryBank {
     for (std::size_t begin = 0; begin < ids.size(); begin += per_request) {
       const std::size_t count = std::min(per_request, ids.size() - begin);
       const auto some = std::span(ids).subspan(begin, count);
-      append_rows(milvus_any_of("id", some), static_cast<int>(count), schema, seen(), columns,
-                  vectors);
+      append_rows(milvus_any_of("id", some), kNoLimit, schema, seen(), columns, vectors);
     }
     found.table = make_vector_table({}, columns, schema.retrieval_dim,
                                     each_of(vectors, columns.num_rows(), schema.retrieval_dim));
@@ -327,6 +332,41 @@ class MilvusBank final : public MemoryBank {
       found.table = with_horizon(std::move(found.table), *horizon);
     }
     return found;
+  }
+
+  void flush() override {
+    const std::scoped_lock writing(write_mutex_);
+    require_writable();
+    if (is_settled_) return;
+    client_.flush({values_, rows_});
+    erase_keys(values_, "key", std::vector(stale_.begin(), stale_.end()));
+    write_head({read_head(seen()).state});
+    static_cast<void>(now());
+    stale_.clear();
+    is_settled_ = true;
+  }
+
+  [[nodiscard]] std::string own_index() const override {
+    const auto index = client_.find_index(rows_, "vector");
+    return index ? to_index_kind(*index) : "none";
+  }
+
+  void set_own_index(const std::string& kind, const std::stop_token& stop) override {
+    const auto [type, num_links] = parse_index_kind(kind);
+    const std::scoped_lock writing(write_mutex_);
+    require_writable();
+    client_.flush({values_, rows_}, stop);
+    client_.release_collection(rows_);
+    if (client_.find_index(rows_, "vector")) client_.drop_index(rows_, "vector");
+    client_.create_index(
+        rows_, "vector", type,
+        num_links == 0 ? Json::object() : Json{{"M", num_links}, {"efConstruction", kBuildWidth}});
+    client_.load_collection(rows_);
+    for (;;) {
+      const auto index = client_.find_index(rows_, "vector");
+      if (index && index->is_built && index->num_indexed == index->num_rows) return;
+      client_.wait(kIndexPolled, stop);
+    }
   }
 
   [[nodiscard]] std::vector<Problem> verify() const override { return check_all(nullptr); }
@@ -358,39 +398,22 @@ class MilvusBank final : public MemoryBank {
 
   // ---- reading
 
-  /// The server's time: reads that ask for it see all that was acknowledged before. Only writes
-  /// tell it, so it is one that deletes nothing.
-  [[nodiscard]] MilvusMoment now() const {
-    const std::string nothing = "-";
-    return client_.erase(values_, milvus_any_of("key", std::span(&nothing, 1)));
+  /// Waits until reads see all that was acknowledged before, in either collection; and so do those
+  /// that follow with what this returns, since one node serves a collection.
+  MilvusMoment now() const {
+    const auto wait_for = [this](const std::string& collection, const char* key) {
+      const std::string nothing = "-";
+      static_cast<void>(client_.query(collection, milvus_any_of(key, std::span(&nothing, 1)), {key},
+                                      1, MilvusMoment::latest()));
+    };
+    auto values = std::async(std::launch::async, wait_for, values_, "key");
+    wait_for(rows_, "id");
+    values.get();
+    return MilvusMoment::recent();
   }
 
-  /// From now on reads see what was acknowledged before `moment`, and the next one waits for it.
-  void remember(MilvusMoment moment) const {
-    const std::scoped_lock lock(seen_mutex_);
-    seen_.timestamp = std::max(seen_.timestamp, moment.timestamp);
-    coming_ = seen_;
-    asked_at_ = Clock::now();
-  }
-
-  /// All that this bank wrote, and what others did up to some kSeenAfter ago. A moment that was
-  /// asked for just now would make the next read wait for the server's tick, so it is used a little
-  /// later.
-  [[nodiscard]] MilvusMoment seen() const {
-    const auto time = Clock::now();
-    std::unique_lock lock(seen_mutex_);
-    const auto age = time - asked_at_;
-    if (lease_ != nullptr || age < kSeenAfter) return seen_;
-    asked_at_ = time;  // others need not ask, too
-    const bool was_idle = age > 2 * kSeenAfter;
-    if (!was_idle) seen_.timestamp = std::max(seen_.timestamp, coming_.timestamp);
-    lock.unlock();
-    const MilvusMoment moment = now();
-    lock.lock();
-    coming_.timestamp = std::max(coming_.timestamp, moment.timestamp);
-    if (was_idle) seen_.timestamp = std::max(seen_.timestamp, coming_.timestamp);
-    return seen_;
-  }
+  /// All that this bank wrote, and what others did until about the server's last tick.
+  static MilvusMoment seen() { return MilvusMoment::recent(); }
 
   void require_shape() {
     const auto fields = client_.find_collection(rows_);
@@ -410,12 +433,19 @@ class MilvusBank final : public MemoryBank {
                   name_ + " is a collection of another shape than a memory bank's; name another");
     }
     client_.load_collection(values_);
-    client_.load_collection(rows_);
+    try {
+      client_.load_collection(rows_);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kNotFound) throw;
+      // set_own_index() was killed.
+      client_.create_index(rows_, "vector", "FLAT", Json::object());
+      client_.load_collection(rows_);
+    }
   }
 
   [[nodiscard]] std::optional<Bytes> find_named(const std::string& key, MilvusMoment moment) const {
     const MilvusRows found = client_.query(values_, milvus_any_of("key", std::span(&key, 1)),
-                                           {"key", "value"}, 1, moment);
+                                           {"key", "value"}, kNoLimit, moment);
     if (found.num_rows() == 0) return std::nullopt;
     return decode_piece(key, found.texts("value").front());
   }
@@ -436,7 +466,8 @@ class MilvusBank final : public MemoryBank {
   [[nodiscard]] Head read_head(MilvusMoment moment) const {
     const std::string text = require_named(kStateKey, moment);
     const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    return {parse_state(text, name_), json.is_object() && json.value("writing", false)};
+    if (!json.is_object()) return {parse_state(text, name_)};
+    return {parse_state(text, name_), json.value("writing", false), json.value("settled", true)};
   }
 
   [[nodiscard]] std::vector<StoredRow> read_rows(std::span<const std::string> ids,
@@ -445,7 +476,7 @@ class MilvusBank final : public MemoryBank {
     for (std::size_t begin = 0; begin < ids.size(); begin += kKeysPerRequest) {
       const std::size_t count = std::min(kKeysPerRequest, ids.size() - begin);
       auto some = parse_rows(client_.query(rows_, milvus_any_of("id", ids.subspan(begin, count)),
-                                           row_columns(), static_cast<int>(count), moment));
+                                           row_columns(), kNoLimit, moment));
       std::move(some.begin(), some.end(), std::back_inserter(rows));
     }
     return rows;
@@ -477,7 +508,7 @@ class MilvusBank final : public MemoryBank {
       const std::size_t count = std::min(kPiecesPerRequest, keys.size() - begin);
       const MilvusRows found =
           client_.query(values_, milvus_any_of("key", std::span(keys).subspan(begin, count)),
-                        {"key", "value"}, static_cast<int>(count), moment);
+                        {"key", "value"}, kNoLimit, moment);
       for (std::size_t i = 0; i < found.num_rows(); ++i) {
         pieces[found.texts("key")[i]] = found.texts("value")[i];
       }
@@ -536,8 +567,8 @@ class MilvusBank final : public MemoryBank {
     std::string last;
     for (;;) {
       std::vector<StoredRow> rows = page_after(last, kRowsPerPage, moment);
-      const bool is_last_page = rows.size() < static_cast<std::size_t>(kRowsPerPage);
-      if (!rows.empty()) last = rows.back().id;
+      if (rows.empty()) return;
+      last = rows.back().id;
       std::erase_if(rows, [&](const StoredRow& row) { return !wanted(row.id); });
       for (std::size_t begin = 0; begin < rows.size();) {
         const std::size_t end = end_of_group(rows, begin, kinds);
@@ -552,7 +583,6 @@ class MilvusBank final : public MemoryBank {
         }
         begin = end;
       }
-      if (is_last_page) return;
     }
   }
 
@@ -589,8 +619,8 @@ class MilvusBank final : public MemoryBank {
     std::string last;
     for (;;) {
       const std::vector<StoredRow> rows = page_after(last, kRowsPerPage, moment);
+      if (rows.empty()) return;
       for (const StoredRow& row : rows) visit(row);
-      if (rows.size() < static_cast<std::size_t>(kRowsPerPage)) return;
       last = rows.back().id;
     }
   }
@@ -650,11 +680,9 @@ class MilvusBank final : public MemoryBank {
     const int limit = rows_per_vector_page(schema);
     const MilvusMoment moment = now();
     std::string last;
-    for (;;) {
-      const std::size_t before = columns.num_rows();
+    do {
       last = append_rows(after(last), limit, schema, moment, columns, vectors);
-      if (columns.num_rows() - before < static_cast<std::size_t>(limit)) return;
-    }
+    } while (!last.empty());
   }
 
   /// Appends what `filter` admits in ascending order, and says the last id.
@@ -729,19 +757,22 @@ class MilvusBank final : public MemoryBank {
   void write_head(const Head& head) {
     Json json = Json::parse(to_json_text(head.state));
     if (head.is_writing) json["writing"] = true;
+    if (!head.is_settled) json["settled"] = false;
     write_named(kStateKey, json.dump());
   }
 
   void finish_commit(BankState state) {
     ++state.generation;
     state.commit_id = random_id();
-    write_head({state, false});
-    remember(now());
+    write_head({state, false, is_settled_});
+    static_cast<void>(now());
+    has_failed_ = false;
   }
 
   /// A change for each of `ids`, with what is there now.
   [[nodiscard]] Changes begin_changes(std::span<const std::string> ids) const {
     Changes changes;
+    if (has_failed_) static_cast<void>(now());
     for (const std::string& id : ids) changes[id];
     std::vector<std::string> unique;
     for (const auto& [id, change] : changes) unique.push_back(id);
@@ -772,7 +803,7 @@ class MilvusBank final : public MemoryBank {
       const std::size_t count = std::min(limit, ids.size() - begin);
       const MilvusRows rows =
           client_.query(rows_, milvus_any_of("id", std::span(ids).subspan(begin, count)),
-                        {"id", "vector"}, static_cast<int>(count), seen());
+                        {"id", "vector"}, kNoLimit, seen());
       for (std::size_t i = 0; i < rows.num_rows(); ++i) {
         const auto vector = rows.vector("vector", i, dim);
         changes.at(rows.texts("id")[i]).vector.assign(vector.begin(), vector.end());
@@ -863,20 +894,26 @@ class MilvusBank final : public MemoryBank {
     return true;
   }
 
-  /// Values first, then the rows that name them, then what no row names any more: whenever it is
-  /// killed, each record is the old one or the new one, whole.
+  /// Values first, then the rows that name them; what no row names any more goes when all of that
+  /// is flushed. Whenever it is killed, each record is the old one or the new one, whole; and so it
+  /// is when the server loses the end of either collection's log (docs/milvus.md), but for records
+  /// that are new.
   void commit(const Changes& changes, BankSchema* with_counts) {
     Head head = read_head(seen());
     ++head.state.generation;
     head.state.commit_id = random_id();
-    write_head({head.state, true});
+    is_settled_ = false;
+    has_failed_ = true;
+    write_head({head.state, true, false});
     if (with_counts != nullptr && with_counts->format_version < kFormatVersionWithHistories) {
       with_counts->format_version = kFormatVersionWithHistories;
       write_schema(*with_counts);
     }
     write_values(changes);
+    const auto replaces = [](const auto& entry) { return entry.second.old && entry.second.row; };
+    if (std::any_of(changes.begin(), changes.end(), replaces)) client_.flush({values_});
     write_rows(changes, head.state);
-    erase_keys(values_, "key", stale_keys(changes));
+    note_stale(changes);
     finish_commit(head.state);
   }
 
@@ -929,39 +966,142 @@ class MilvusBank final : public MemoryBank {
     }
   }
 
-  static std::vector<std::string> stale_keys(const Changes& changes) {
-    std::vector<std::string> keys;
+  void note_stale(const Changes& changes) {
     for (const auto& [id, change] : changes) {
-      if (!change.old) continue;
-      for (const ValueName& name : change.old->values) {
-        const bool stays =
-            change.row && std::find(change.row->values.begin(), change.row->values.end(), name) !=
-                              change.row->values.end();
-        if (stays) continue;
-        for (std::string& key : keys_of(name, id)) keys.push_back(std::move(key));
+      if (change.old) insert_keys(*change.old, stale_);
+      if (!change.row) continue;
+      for (const ValueName& name : change.row->values) {
+        for (const std::string& key : keys_of(name, id)) stale_.erase(key);
       }
     }
-    return keys;
   }
 
-  /// After a writer was killed: counts anew, and removes values that no row names.
+  /// Whether the bank is as its last writer left it.
+  [[nodiscard]] bool is_as_left() const {
+    const Head head = read_head(seen());
+    std::int64_t num_records = 0;
+    for (const std::int64_t in_split : head.state.num_in_split) num_records += in_split;
+    return !head.is_writing && head.is_settled && num_records == count_rows();
+  }
+
+  /// After a writer or the server was killed: makes one row of those that are there twice, removes
+  /// new records whose values are lost (whoever wrote them was not done, and writes them again) and
+  /// values that no row names, and counts anew. Nothing is erased on the word of a scan alone.
   void recover() {
-    Head head = read_head(now());
+    Head head = read_head(MilvusMoment::latest());
     const std::uint64_t generation = head.state.generation;
-    head.state = BankState{};
     std::set<std::string> named;
-    for_each_row([&](const StoredRow& row) {
-      row.count(head.state, +1);
-      for (const ValueName& name : row.values) {
-        for (std::string& key : keys_of(name, row.id)) named.insert(std::move(key));
-      }
-    });
-    erase_keys(values_, "key", unnamed_values(named));
+    bool is_whole = false;
+    for (int attempt = 0; attempt < kHealings && !is_whole; ++attempt) {
+      head.state = BankState{};
+      named.clear();
+      std::vector<std::string> ids;
+      for_each_row([&](const StoredRow& row) {
+        row.count(head.state, +1);
+        insert_keys(row, named);
+        ids.push_back(row.id);
+      });
+      is_whole = count_rows() == static_cast<std::int64_t>(ids.size());
+      if (!is_whole) heal_doubled_rows(ids);
+    }
+    if (is_whole) {
+      std::vector<std::string> unnamed = unnamed_values(named);
+      remove_without_values(named, head.state);
+      unnamed = without_named(std::move(unnamed));
+      // Or rows that are lost later would come back as they were, and name what is erased now.
+      if (!unnamed.empty()) client_.flush({values_, rows_});
+      erase_keys(values_, "key", unnamed);
+    }
+    stale_.clear();
+    is_settled_ = true;
     head.state.generation = generation;
     finish_commit(head.state);
   }
 
-  [[nodiscard]] std::vector<std::string> unnamed_values(const std::set<std::string>& named) const {
+  static void insert_keys(const StoredRow& row, std::set<std::string>& keys) {
+    for (const ValueName& name : row.values) {
+      for (std::string& key : keys_of(name, row.id)) keys.insert(std::move(key));
+    }
+  }
+
+  /// `missing`: keys of values that a scan did not find.
+  void remove_without_values(const std::set<std::string>& missing, BankState& state) {
+    std::set<std::string> ids;
+    for (const std::string& key : missing) ids.insert(id_of_key(key));
+    std::vector<std::string> lost;
+    const MilvusMoment moment = now();
+    for (const StoredRow& row : read_rows(std::vector(ids.begin(), ids.end()), moment)) {
+      if (!read_values(std::span(&row, 1), "RFTO", moment).front().empty()) continue;
+      row.count(state, -1);
+      lost.push_back(row.id);
+    }
+    erase_keys(rows_, "id", lost);
+  }
+
+  [[nodiscard]] std::int64_t count_rows() const {
+    return client_.count(rows_, R"(id > "")", MilvusMoment::latest());
+  }
+
+  /// An upsert is two messages of Milvus' log, the new rows and the deletion of the old ones; a
+  /// server that is killed between them has both, under one key. Either is whole then, since values
+  /// of the old one are erased later; writing one again deletes both.
+  void heal_doubled_rows(std::span<const std::string> ids) {
+    const MilvusMoment moment = now();
+    for (std::size_t begin = 0; begin < ids.size(); begin += kKeysPerRequest) {
+      heal_among(ids.subspan(begin, std::min(kKeysPerRequest, ids.size() - begin)), moment);
+    }
+  }
+
+  void heal_among(std::span<const std::string> ids, MilvusMoment moment) {
+    if (client_.count(rows_, milvus_any_of("id", ids), moment) ==
+        static_cast<std::int64_t>(ids.size())) {
+      return;
+    }
+    if (ids.size() > kHealedTogether) {
+      heal_among(ids.first(ids.size() / 2), moment);
+      heal_among(ids.subspan(ids.size() / 2), moment);
+      return;
+    }
+    // A query shows one of each; the others by leaving out what was seen. The last one whole stays.
+    std::vector<std::string> fields = row_columns();
+    fields.emplace_back("vector");
+    const auto dim = static_cast<std::size_t>(stored_dim(read_schema(moment).retrieval_dim));
+    std::map<std::string, Json> stays;
+    std::vector<std::string> seen;
+    for (;;) {
+      std::string filter = milvus_any_of("id", ids);
+      if (!seen.empty()) filter += " and not (" + milvus_any_of("contents", seen) + ")";
+      const MilvusRows found = client_.query(rows_, filter, fields, kNoLimit, moment);
+      const std::vector<StoredRow> rows = parse_rows(found);
+      if (rows.empty()) break;
+      const auto values = read_values(rows, "RFTO", moment);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (!stays.contains(rows[i].id) || !values[i].empty()) {
+          stays[rows[i].id] = to_json(rows[i], found.vector("vector", i, dim));
+        }
+        seen.push_back(to_text(rows[i].values));
+      }
+    }
+    Json again = Json::array();
+    for (auto& [id, row] : stays) again.push_back(std::move(row));
+    client_.upsert(rows_, again);
+  }
+
+  /// Those of `keys` that the rows of their records, each asked for by its id, do not name either.
+  [[nodiscard]] std::vector<std::string> without_named(std::vector<std::string> keys) const {
+    std::set<std::string> ids;
+    for (const std::string& key : keys) ids.insert(id_of_key(key));
+    std::set<std::string> named;
+    for (const StoredRow& row :
+         read_rows(std::vector<std::string>(ids.begin(), ids.end()), now())) {
+      insert_keys(row, named);
+    }
+    std::erase_if(keys, [&](const std::string& key) { return named.contains(key); });
+    return keys;
+  }
+
+  /// The values that are not among `named`; those that are there are taken out of it.
+  [[nodiscard]] std::vector<std::string> unnamed_values(std::set<std::string>& named) const {
     std::vector<std::string> unnamed;
     const MilvusMoment moment = now();
     std::string last;
@@ -972,7 +1112,7 @@ class MilvusBank final : public MemoryBank {
       for (const std::string& key : rows.texts("key")) {
         const bool is_of_a_record =
             std::string_view("RFTO").find(key.front()) != std::string_view::npos;
-        if (is_of_a_record && !named.contains(key)) unnamed.push_back(key);
+        if (named.erase(key) == 0 && is_of_a_record) unnamed.push_back(key);
         last = std::max(last, key);
       }
     }
@@ -983,14 +1123,15 @@ class MilvusBank final : public MemoryBank {
   /// Everything that is wrong; `damaged` gets the records among it.
   [[nodiscard]] std::vector<Problem> check_all(std::vector<std::string>* damaged) const {
     std::vector<Problem> problems;
-    const BankSchema schema = read_schema(now());
-    const Head before = read_head(now());
+    const BankSchema schema = read_schema(MilvusMoment::latest());
+    const Head before = read_head(MilvusMoment::latest());
     BankState counted;
     std::set<std::string> named;
     std::vector<std::string> fields = row_columns();
     fields.emplace_back("vector");
     const int limit = rows_per_vector_page(schema);
     std::string last;
+    std::int64_t num_rows = 0;
     for (;;) {
       const MilvusMoment moment = now();
       const MilvusRows page = client_.query(rows_, after(last), fields, limit, moment);
@@ -1009,14 +1150,13 @@ class MilvusBank final : public MemoryBank {
             if (damaged != nullptr) damaged->push_back(some[i].id);
           }
           some[i].count(counted, +1);
-          for (const ValueName& name : some[i].values) {
-            for (std::string& key : keys_of(name, some[i].id)) named.insert(std::move(key));
-          }
+          insert_keys(some[i], named);
           last = std::max(last, some[i].id);
         }
         begin = end;
       }
-      if (rows.size() < static_cast<std::size_t>(limit)) break;
+      if (rows.empty()) break;
+      num_rows += static_cast<std::int64_t>(rows.size());
     }
     if (before.is_writing) {
       problems.push_back(
@@ -1026,7 +1166,11 @@ class MilvusBank final : public MemoryBank {
           {"", "its counts of labels, videos, times, splits or tokens do not match the records"});
     }
     if (!before.is_writing) {
-      const auto unnamed = unnamed_values(named);
+      if (const std::int64_t counted_there = count_rows(); counted_there != num_rows) {
+        problems.push_back({"", std::to_string(counted_there) + " rows are there of " +
+                                    std::to_string(num_rows) + " records"});
+      }
+      const auto unnamed = before.is_settled ? unnamed_values(named) : std::vector<std::string>();
       if (!unnamed.empty()) {
         problems.push_back({"", std::to_string(unnamed.size()) +
                                     " values of no record, the first is " +
@@ -1077,10 +1221,9 @@ class MilvusBank final : public MemoryBank {
   mutable MilvusClient client_;
   std::unique_ptr<WriterLease> lease_;
   std::mutex write_mutex_;
-  mutable std::mutex seen_mutex_;
-  mutable MilvusMoment seen_;
-  mutable MilvusMoment coming_;
-  mutable Clock::time_point asked_at_;
+  bool has_failed_ = false;  ///< until a commit is finished: one that ended halfway
+  bool is_settled_ = true;
+  std::set<std::string> stale_;  ///< values that no row names, since the last flush
   mutable std::mutex table_mutex_;
   mutable std::shared_ptr<const BankTable> table_;
   mutable CommitStamp table_stamp_;
@@ -1103,7 +1246,7 @@ std::unique_ptr<MemoryBank> create_milvus_bank(const MilvusAddress& address,
                                               " already; choose another collection");
   }
   const std::string values = values_collection(address.collection);
-  client.create_collection(values, value_fields(), "unused", "FLAT", Json::object());
+  client.create_collection(values, value_fields(), "unused");
   upload_encoders(client, values, encoders_directory(address.text()));
   const auto put_text = [&](const std::string& key, const std::string& text) {
     client.upsert(values, Json::array({named_row(key, encode_text(key, text))}));
@@ -1113,9 +1256,9 @@ std::unique_ptr<MemoryBank> create_milvus_bank(const MilvusAddress& address,
   state.generation = 1;
   state.commit_id = random_id();
   put_text(kStateKey, to_json_text(state));
+  client.flush({values});
   // Last: from when on there is a bank.
-  client.create_collection(address.collection, record_fields(schema.retrieval_dim), "vector",
-                           "FLAT", Json::object());
+  client.create_collection(address.collection, record_fields(schema.retrieval_dim), "vector");
   return std::make_unique<MilvusBank>(address, options, OpenMode::kReadWrite);
 }
 

@@ -113,6 +113,11 @@ std::vector<std::string> keys_of(const ValueName& name, std::string_view id) {
   return keys;
 }
 
+std::string id_of_key(const std::string& key) {
+  const std::size_t colon = key.find(':');
+  return colon == std::string::npos ? std::string() : key.substr(colon + 1);
+}
+
 void append_pieces(const ValueName& name, std::string_view id, std::string_view bytes, Json& rows) {
   std::size_t at = 0;
   for (const std::string& key : keys_of(name, id)) {
@@ -246,6 +251,31 @@ std::string to_milvus_filter(const CandidateFilter& filter) {
   std::string text;
   for (const std::string& term : terms) text += (text.empty() ? "" : " and ") + term;
   return text;
+}
+
+IndexKind parse_index_kind(std::string_view text) {
+  constexpr std::string_view kGraph = "HNSW";
+  constexpr int kMinLinks = 2;
+  constexpr int kMaxLinks = 2048;
+  if (text == "Flat") return {"FLAT", 0};
+  int num_links = 0;
+  const bool is_graph = text.substr(0, kGraph.size()) == kGraph;
+  const std::string_view number = is_graph ? text.substr(kGraph.size()) : std::string_view();
+  const auto [end, fault] =
+      std::from_chars(number.data(), number.data() + number.size(), num_links);
+  if (fault != std::errc() || end != number.data() + number.size() || num_links < kMinLinks ||
+      num_links > kMaxLinks) {
+    throw Error(ErrorKind::kUnsupported,
+                "a bank on a server has the index Flat or HNSW with 2 to 2048 links, such as "
+                "HNSW32, not " +
+                    in_quotes(text));
+  }
+  return {std::string(kGraph), num_links};
+}
+
+std::string to_index_kind(const MilvusIndex& index) {
+  if (index.type == "FLAT") return "Flat";
+  return index.type == "HNSW" ? index.type + std::to_string(index.num_links) : index.type;
 }
 
 int stored_dim(int retrieval_dim) { return std::max(kUnusedDim, retrieval_dim); }

@@ -44,6 +44,8 @@ struct ValueName {
 [[nodiscard]] ValueName name_value(char kind, std::string_view id, std::string_view bytes);
 /// The keys of a value's pieces, in order.
 [[nodiscard]] std::vector<std::string> keys_of(const ValueName& name, std::string_view id);
+/// The id in such a key.
+[[nodiscard]] std::string id_of_key(const std::string& key);
 /// A value's rows of COLLECTION_values.
 void append_pieces(const ValueName& name, std::string_view id, std::string_view bytes,
                    nlohmann::json& rows);
@@ -80,6 +82,16 @@ struct StoredRow {
 
 /// A filter over the fields of a row.
 [[nodiscard]] std::string to_milvus_filter(const CandidateFilter& filter);
+
+/// "HNSW32" as Milvus' type and the number of links of a node; "Flat" as FLAT and 0. Throws
+/// Error{kUnsupported} for other kinds.
+struct IndexKind {
+  std::string type;
+  int num_links = 0;
+};
+[[nodiscard]] IndexKind parse_index_kind(std::string_view text);
+/// The other way round; of a kind that this program does not make, Milvus' own name.
+[[nodiscard]] std::string to_index_kind(const MilvusIndex& index);
 
 /// Milvus' smallest dimension is 2.
 [[nodiscard]] int stored_dim(int retrieval_dim);
