@@ -19,6 +19,8 @@ constexpr std::size_t kSampledPlaces = 128;
 constexpr std::size_t kFirstSampledPlaces = 16;
 // Looking whether a place is admitted costs about half of what comparing its vector does.
 constexpr double kCostOfAdmission = 0.5;
+// From this share of admitted places on, codes are searched as if all were.
+constexpr double kShareToAskLast = 0.9;
 constexpr std::size_t kRowsPerTask = 16'384;
 constexpr std::size_t kQueriesPerTask = 8;
 // Whoever makes an index anew removes the old segments: who opens it then looks again, so often.
@@ -109,10 +111,11 @@ class QuerySearch {
     const double expected = expect_admitted(placed, end);
     if (end == 0) return;
     const double share = expected / static_cast<double>(times.size());
-    if (scan_is_cheaper(segment, end, expected, share)) {
+    const SearchEffort effort = effort_for(segment.head().efforts, share);
+    if (scan_is_cheaper(end, expected, segment.index().cost_of(effort, share))) {
       scan(placed, end, expected);
     } else {
-      search(placed, end, expected, share);
+      search(placed, end, expected, effort);
     }
   }
 
@@ -187,12 +190,11 @@ class QuerySearch {
   }
 
   /// A search goes on until it has found enough that are admitted; a scan looks at all places.
-  [[nodiscard]] bool scan_is_cheaper(const Segment& segment, std::size_t end, double expected,
-                                     double share) const {
+  [[nodiscard]] bool scan_is_cheaper(std::size_t end, double expected, double of_search) const {
     if (expected <= static_cast<double>(2 * k_)) return true;
     const auto all = static_cast<double>(end);
     const double scan = are_most(expected, end) ? all : all * kCostOfAdmission + expected;
-    return scan < segment.index().num_looked_at(segment.head().width) / share;
+    return scan < of_search;
   }
 
   void scan(const PlacedSegment& placed, std::size_t end, double expected) {
@@ -210,22 +212,71 @@ class QuerySearch {
     candidates_.insert(candidates_.end(), best.begin(), best.end());
   }
 
-  void search(const PlacedSegment& placed, std::size_t end, double expected, double share) {
+  void search(const PlacedSegment& placed, std::size_t end, double expected, SearchEffort effort) {
     const Segment& segment = *placed.segment;
+    const double share = expected / static_cast<double>(segment.num_places());
+    const bool asks_last =
+        segment.index().only_proposes() && expected >= kShareToAskLast * static_cast<double>(end);
+    if (asks_last && search_and_ask_last(placed, end, effort)) return;
     const Admission admission = [&](std::size_t place) {
       return place < end && admits_row(placed.rows[place]);
     };
-    const std::size_t wanted = segment.index().places_for(static_cast<int>(k_));
-    const std::vector<Found> found =
-        segment.index().search(vector_, wanted, segment.head().width, &admission, share);
+    const std::vector<Found> found = segment.index().search(
+        vector_, segment.index().places_for(k_, effort), effort.width, &admission, share, end);
     // A graph may have parts that no walk comes to, lists that are not probed may have them all.
     if (found.size() < std::min(k_, static_cast<std::size_t>(expected / 2))) {
       scan(placed, end, expected);
       return;
     }
+    if (segment.index().only_proposes()) {
+      std::size_t num_refused = 0;
+      compare(placed, found, /*all_are_admitted=*/true, num_refused);
+      return;
+    }
     for (const Found& each : found) {
       candidates_.push_back({placed.rows[static_cast<std::size_t>(each.place)], each.score});
     }
+  }
+
+  /// Where most places are admitted only those are asked for that would be kept. False where it
+  /// came otherwise here, and nothing is kept then.
+  bool search_and_ask_last(const PlacedSegment& placed, std::size_t end, SearchEffort effort) {
+    const FaissIndex& index = placed.segment->index();
+    const std::vector<Found> found =
+        index.search(vector_, index.places_for(k_, effort), effort.width, nullptr, 1.0, end);
+    std::size_t num_refused = 0;
+    const std::size_t num_before = candidates_.size();
+    compare(placed, found, /*all_are_admitted=*/false, num_refused);
+    if (num_refused <= k_ && candidates_.size() - num_before >= std::min(k_, found.size())) {
+      return true;
+    }
+    candidates_.resize(num_before);
+    return false;
+  }
+
+  /// Keeps the best of what was proposed, by their vectors.
+  void compare(const PlacedSegment& placed, std::span<const Found> found, bool all_are_admitted,
+               std::size_t& num_refused) {
+    std::vector<std::int32_t> rows;
+    rows.reserve(found.size());
+    for (const Found& each : found) {
+      const std::int32_t row = placed.rows[static_cast<std::size_t>(each.place)];
+      if (row != PlacedSegment::kDead) rows.push_back(row);
+    }
+    std::vector<float> scores(rows.size());
+    quick_similarities(vector_.data(), row_vector(0), vector_.size(), rows, scores.data());
+    std::vector<Candidate> best;
+    best.reserve(k_ + kSpare);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const Candidate candidate{rows[i], scores[i]};
+      if (!is_kept(best, candidate)) continue;
+      if (all_are_admitted || admits_row(candidate.row)) {
+        keep(best, candidate);
+      } else {
+        ++num_refused;
+      }
+    }
+    candidates_.insert(candidates_.end(), best.begin(), best.end());
   }
 
   /// `best` is a heap of the k best and a few, the worst on top: float32 in this order of summation

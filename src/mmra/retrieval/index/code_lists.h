@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "mmra/retrieval/index/graph_walk.h"
+
+namespace faiss {
+struct IndexIVFPQFastScan;
+}
+
+namespace mmra::retrieval {
+
+/// Searches FAISS's inverted lists of vectors in codes of four bits a part ("IVF1024,PQ64x4fs") as
+/// ScaNN does (Guo et al., arXiv:1908.10396): the lists whose centres are most similar to the query
+/// are scanned by looking up what each code adds (packed_codes.h), and the best are only proposed:
+/// whoever asks compares the vectors themselves. FAISS's own search of these cannot filter, and
+/// Debian's is compiled without AVX2. Thread-safe.
+class CodeLists {
+ public:
+  /// Throws Error{kInvalidInput} where its blocks are not of 32 vectors ("PQ64x4fs_64").
+  static void require_blocks(const faiss::IndexIVFPQFastScan& index);
+
+  /// Of an index that outlives this and changes no more. Throws as require_blocks(), and
+  /// Error{kCorruptData} where a list is not in the order of places.
+  explicit CodeLists(const faiss::IndexIVFPQFastScan& index);
+
+  [[nodiscard]] std::size_t num_lists() const { return lists_.size(); }
+
+  /// The best `count` places before `end`, best first, that are admitted (null: all are), of the
+  /// `num_probed` lists that are nearest to the query. Lists are in the order of places, and each
+  /// is scanned up to `end` only. Scores are approximate.
+  [[nodiscard]] std::vector<Found> search(std::span<const float> query, std::size_t count,
+                                          std::size_t num_probed, std::size_t end,
+                                          const Admission* admits) const;
+
+ private:
+  struct List {
+    const std::uint8_t* codes;
+    std::span<const std::int64_t> places;  ///< ascending
+  };
+  struct Scratch;
+  class Scan;
+
+  void score_lists(std::span<const float> query, Scratch& scratch) const;
+  void choose_lists(std::size_t count, Scratch& scratch) const;
+  void fill_tables(std::span<const float> query, Scratch& scratch) const;
+
+  std::size_t dim_;
+  std::size_t num_parts_;  ///< as packed: even
+  std::size_t dims_of_part_;
+  bool codes_are_of_residuals_;  ///< a vector is its list's centre and what its code says
+  std::vector<List> lists_;
+  /// The centres, 64 at a time, component by component; filled up with zeros.
+  std::vector<float> centres_;
+  std::vector<float> codebooks_;  ///< [components × 16]: a component of each of its part's codes
+};
+
+}  // namespace mmra::retrieval
