@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::size_t kCodes = 16;
 constexpr std::size_t kCentresTogether = 64;
+constexpr std::size_t kRoom = 3;
 // So many blocks are scanned by one threshold.
 constexpr std::size_t kBlocksAtATime = 8;
 constexpr float kLargestEntry = 255.0F;
@@ -25,16 +27,50 @@ constexpr float kLargestSum = 65'000.0F;
 // Far beyond what vectors of unit length make of it.
 constexpr float kLargestOffset = 1e9F;
 
-/// to [64] = the inner products of the query with as many vectors that lie component by component.
-MMRA_VECTORISED void multiply_together(const float* query, std::size_t dim, const float* vectors,
-                                       float* to) {
-  float sums[kCentresTogether] = {};
+/// So many floats at once: what a register of AVX2 holds.
+typedef float Lanes8 __attribute__((vector_size(32)));
+constexpr std::size_t kLanes = 8;
+constexpr std::size_t kQueriesTogether = 4;
+constexpr std::size_t kSums = 8;  // registers of them
+
+/// Part of what is compiled for each kind of processor. Of so many queries, `dim` apart, the inner
+/// products with 8 · 8 / num_queries vectors that lie component by component, as 64 together.
+template <std::size_t num_queries>
+[[gnu::always_inline]] inline void multiply_some(const float* queries, std::size_t dim,
+                                                 const float* vectors, float* to,
+                                                 std::size_t to_stride) {
+  constexpr std::size_t kRegisters = kSums / num_queries;
+  Lanes8 sums[num_queries][kRegisters] = {};
   for (std::size_t i = 0; i < dim; ++i) {
-    for (std::size_t j = 0; j < kCentresTogether; ++j) {
-      sums[j] += query[i] * vectors[i * kCentresTogether + j];
+    for (std::size_t r = 0; r < kRegisters; ++r) {
+      Lanes8 components;
+      std::memcpy(&components, vectors + i * kCentresTogether + r * kLanes, sizeof components);
+      for (std::size_t q = 0; q < num_queries; ++q) sums[q][r] += queries[q * dim + i] * components;
     }
   }
-  std::copy_n(sums, kCentresTogether, to);
+  for (std::size_t q = 0; q < num_queries; ++q) {
+    for (std::size_t r = 0; r < kRegisters; ++r) {
+      std::memcpy(to + q * to_stride + r * kLanes, &sums[q][r], sizeof sums[q][r]);
+    }
+  }
+}
+
+/// to [num_queries × to_stride], of which 64 columns are written: the inner products of queries
+/// with 64 vectors that lie component by component.
+MMRA_VECTORISED void multiply_together(const float* queries, std::size_t num_queries,
+                                       std::size_t dim, const float* vectors, float* to,
+                                       std::size_t to_stride) {
+  std::size_t q = 0;
+  for (; q + kQueriesTogether <= num_queries; q += kQueriesTogether) {
+    constexpr std::size_t kStep = kSums / kQueriesTogether * kLanes;
+    for (std::size_t first = 0; first < kCentresTogether; first += kStep) {
+      multiply_some<kQueriesTogether>(queries + q * dim, dim, vectors + first,
+                                      to + q * to_stride + first, to_stride);
+    }
+  }
+  for (; q < num_queries; ++q) {
+    multiply_some<1>(queries + q * dim, dim, vectors, to + q * to_stride, to_stride);
+  }
 }
 
 /// to [num_parts × 16] = the inner product of each part of the query with what each code means;
@@ -107,13 +143,15 @@ bool is_nearer(const ScoredList& a, const ScoredList& b) {
   return a.score != b.score ? a.score > b.score : a.list < b.list;
 }
 
-/// A place and its sum as one number: the larger is the better, ties by place.
-std::int64_t key_of(std::int32_t sum, std::int64_t place) {
-  return static_cast<std::int64_t>(sum) * (std::int64_t{1} << 32) + (UINT32_MAX - place);
+/// A sum and where in all lists its vector is as one number: the larger is the better, ties by the
+/// latter.
+std::int64_t key_of(std::int32_t sum, std::size_t at) {
+  return static_cast<std::int64_t>(sum) * (std::int64_t{1} << 32) +
+         (UINT32_MAX - static_cast<std::int64_t>(at));
 }
 std::int32_t sum_of(std::int64_t key) { return static_cast<std::int32_t>(key >> 32); }
-std::int32_t place_of(std::int64_t key) {
-  return static_cast<std::int32_t>(UINT32_MAX - (key & UINT32_MAX));
+std::size_t position_of(std::int64_t key) {
+  return static_cast<std::size_t>(UINT32_MAX - (key & UINT32_MAX));
 }
 
 }  // namespace
@@ -126,7 +164,6 @@ void CodeLists::require_blocks(const faiss::IndexIVFPQFastScan& index) {
 
 /// Room to work in, kept from search to search; one a thread.
 struct CodeLists::Scratch {
-  std::vector<float> list_scores;
   std::vector<ScoredList> chosen;  ///< the nearest first
   std::vector<float> products;     ///< [parts × 16]
   std::vector<float> lows;         ///< of each part
@@ -148,24 +185,29 @@ CodeLists::CodeLists(const faiss::IndexIVFPQFastScan& index)
   for (std::size_t list = 0; list < index.nlist; ++list) {
     const std::span<const std::int64_t> places(index.invlists->get_ids(list),
                                                index.invlists->list_size(list));
-    if (!std::is_sorted(places.begin(), places.end())) {
+    const bool are_places = places.empty() || (places.front() >= 0 && places.back() < index.ntotal);
+    if (!are_places || !std::is_sorted(places.begin(), places.end())) {
       throw Error(ErrorKind::kCorruptData, "a list whose vectors are not in their order");
     }
-    lists_.push_back({index.invlists->get_codes(list), places});
+    lists_.push_back({index.invlists->get_codes(list), places_.size(), places.size()});
+    places_.insert(places_.end(), places.begin(), places.end());
   }
 }
 
-void CodeLists::score_lists(std::span<const float> query, Scratch& scratch) const {
-  scratch.list_scores.resize(centres_.size() / dim_);
-  for (std::size_t first = 0; first < scratch.list_scores.size(); first += kCentresTogether) {
-    multiply_together(query.data(), dim_, centres_.data() + first * dim_,
-                      scratch.list_scores.data() + first);
+std::vector<float> CodeLists::score_lists(std::span<const float> queries) const {
+  const std::size_t num_queries = queries.size() / dim_;
+  const std::size_t stride = scores_stride();
+  std::vector<float> scores(num_queries * stride);
+  for (std::size_t first = 0; first < stride; first += kCentresTogether) {
+    multiply_together(queries.data(), num_queries, dim_, centres_.data() + first * dim_,
+                      scores.data() + first, stride);
   }
-  scratch.list_scores.resize(lists_.size());
+  return scores;
 }
 
-void CodeLists::choose_lists(std::size_t count, Scratch& scratch) const {
-  const std::vector<float>& scores = scratch.list_scores;
+void CodeLists::choose_lists(std::span<const float> list_scores, std::size_t count,
+                             Scratch& scratch) const {
+  const std::span<const float> scores = list_scores.first(lists_.size());
   std::vector<ScoredList>& chosen = scratch.chosen;
   chosen.clear();
   count = std::min(count, scores.size());
@@ -203,8 +245,27 @@ void CodeLists::fill_tables(std::span<const float> query, Scratch& scratch) cons
               scratch.tables.data());
 }
 
+/// How many of a list's places come before `end`.
+std::size_t CodeLists::count_before(const List& list, std::size_t end) const {
+  if (end >= places_.size()) return list.size;  // without a look at memory far away
+  const auto begin = places_.begin() + static_cast<std::ptrdiff_t>(list.begin);
+  const auto last = begin + static_cast<std::ptrdiff_t>(list.size);
+  return static_cast<std::size_t>(std::lower_bound(begin, last, static_cast<std::int32_t>(end)) -
+                                  begin);
+}
+
+/// Begins to bring the beginning of a list to the processor, which then sees where it goes on.
+void CodeLists::prefetch_codes(const List& list) const {
+  constexpr std::size_t kCacheLine = 64;
+  constexpr std::size_t kBlocksAhead = 4;
+  const std::size_t num_blocks =
+      std::min(kBlocksAhead, (list.size + kVectorsOfBlock - 1) / kVectorsOfBlock);
+  const std::size_t num_bytes = num_blocks * num_parts_ * kBytesOfPart;
+  for (std::size_t i = 0; i < num_bytes; i += kCacheLine) __builtin_prefetch(list.codes + i);
+}
+
 /// One search: keeps what may be among the best `count`, and raises the threshold each time that
-/// there are twice as many.
+/// there are several times as many.
 class CodeLists::Scan {
  public:
   Scan(const CodeLists& of, Scratch& scratch, std::size_t count, const Admission* admits)
@@ -214,12 +275,7 @@ class CodeLists::Scan {
 
   /// The places of a list that come before `end`. `offset`: what each sum is larger, in their unit.
   void look_through(const List& list, std::size_t end, std::int32_t offset) {
-    std::size_t size = list.places.size();
-    if (size > 0 && static_cast<std::size_t>(list.places.back()) >= end) {
-      size = static_cast<std::size_t>(
-          std::lower_bound(list.places.begin(), list.places.end(), static_cast<std::int64_t>(end)) -
-          list.places.begin());
-    }
+    const std::size_t size = of_.count_before(list, end);
     const std::size_t block_bytes = of_.num_parts_ * kBytesOfPart;
     constexpr std::size_t kStep = kBlocksAtATime * kVectorsOfBlock;
     for (std::size_t first = 0; first < size; first += kStep) {
@@ -230,45 +286,49 @@ class CodeLists::Scan {
       const std::size_t num_blocks = (step + kVectorsOfBlock - 1) / kVectorsOfBlock;
       scan_blocks(list.codes + first / kVectorsOfBlock * block_bytes, num_blocks, of_.num_parts_,
                   scratch_.tables.data(), static_cast<std::uint16_t>(least), sums_, masks_);
-      take(list.places.subspan(first, step), offset);
+      take(list.begin + first, step, offset);
     }
   }
 
   std::vector<Found> finish() {
-    const std::size_t count = std::min(count_, keys_.size());
-    std::partial_sort(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(count),
-                      keys_.end(), std::greater<>());
-    std::vector<Found> found(count);
-    for (std::size_t i = 0; i < count; ++i) {
+    if (keys_.size() > count_) shrink();
+    std::vector<Found> found(keys_.size());
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
       const float sum = static_cast<float>(sum_of(keys_[i]));
-      found[i] = {place_of(keys_[i]), scratch_.base + sum / scratch_.scale};
+      found[i] = {of_.places_[position_of(keys_[i])], scratch_.base + sum / scratch_.scale};
     }
     return found;
   }
 
  private:
-  void take(std::span<const std::int64_t> places, std::int32_t offset) {
-    for (std::size_t first = 0; first < places.size(); first += kVectorsOfBlock) {
+  /// What was scanned from `begin` in all lists on.
+  void take(std::size_t begin, std::size_t count, std::int32_t offset) {
+    for (std::size_t first = 0; first < count; first += kVectorsOfBlock) {
       std::uint32_t mask = masks_[first / kVectorsOfBlock];
-      if (const std::size_t rest = places.size() - first; rest < kVectorsOfBlock) {
+      if (const std::size_t rest = count - first; rest < kVectorsOfBlock) {
         mask &= (std::uint32_t{1} << rest) - 1;  // the last block is filled up with anything
       }
       for (; mask != 0; mask &= mask - 1) {
         const std::size_t at = first + static_cast<std::size_t>(__builtin_ctz(mask));
-        add(sums_[at] + offset, places[at]);
+        add(sums_[at] + offset, begin + at);
       }
     }
   }
 
-  void add(std::int32_t sum, std::int64_t place) {
+  void add(std::int32_t sum, std::size_t at) {
     if (sum < least_) return;
-    if (admits_ != nullptr && !(*admits_)(static_cast<std::size_t>(place))) return;
-    keys_.push_back(key_of(sum, place));
-    if (keys_.size() < 2 * count_) return;
+    if (admits_ != nullptr && !(*admits_)(static_cast<std::size_t>(of_.places_[at]))) return;
+    keys_.push_back(key_of(sum, at));
+    if (keys_.size() < kRoom * count_) return;
+    shrink();
+    least_ = sum_of(keys_.back());
+  }
+
+  /// To the best, the worst of which comes last.
+  void shrink() {
     const auto end = keys_.begin() + static_cast<std::ptrdiff_t>(count_);
     std::nth_element(keys_.begin(), end - 1, keys_.end(), std::greater<>());
     keys_.erase(end, keys_.end());
-    least_ = sum_of(keys_.back());
   }
 
   const CodeLists& of_;
@@ -281,13 +341,13 @@ class CodeLists::Scan {
   std::uint32_t masks_[kBlocksAtATime];
 };
 
-std::vector<Found> CodeLists::search(std::span<const float> query, std::size_t count,
+std::vector<Found> CodeLists::search(std::span<const float> query,
+                                     std::span<const float> list_scores, std::size_t count,
                                      std::size_t num_probed, std::size_t end,
                                      const Admission* admits) const {
   if (count == 0) return {};
   thread_local Scratch scratch;
-  score_lists(query, scratch);
-  choose_lists(num_probed, scratch);
+  choose_lists(list_scores, num_probed, scratch);
   fill_tables(query, scratch);
   Scan scan(*this, scratch, count, admits);
   for (const auto& [score, list] : scratch.chosen) {

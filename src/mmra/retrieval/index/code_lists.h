@@ -29,23 +29,32 @@ class CodeLists {
 
   [[nodiscard]] std::size_t num_lists() const { return lists_.size(); }
 
-  /// The best `count` places before `end`, best first, that are admitted (null: all are), of the
+  /// [n × scores_stride()]: the inner products of queries, row-major [n × dim], with the lists'
+  /// centres, and zeros; several queries together take less time than one after the other.
+  [[nodiscard]] std::vector<float> score_lists(std::span<const float> queries) const;
+  [[nodiscard]] std::size_t scores_stride() const { return centres_.size() / dim_; }
+
+  /// The best `count` places before `end`, in any order, that are admitted (null: all are), of the
   /// `num_probed` lists that are nearest to the query. Lists are in the order of places, and each
   /// is scanned up to `end` only. Scores are approximate.
-  [[nodiscard]] std::vector<Found> search(std::span<const float> query, std::size_t count,
+  /// `list_scores`: the query's own of score_lists().
+  [[nodiscard]] std::vector<Found> search(std::span<const float> query,
+                                          std::span<const float> list_scores, std::size_t count,
                                           std::size_t num_probed, std::size_t end,
                                           const Admission* admits) const;
 
  private:
   struct List {
     const std::uint8_t* codes;
-    std::span<const std::int64_t> places;  ///< ascending
+    std::size_t begin;  ///< of its vectors, in places_
+    std::size_t size;
   };
   struct Scratch;
   class Scan;
 
-  void score_lists(std::span<const float> query, Scratch& scratch) const;
-  void choose_lists(std::size_t count, Scratch& scratch) const;
+  void choose_lists(std::span<const float> list_scores, std::size_t count, Scratch& scratch) const;
+  [[nodiscard]] std::size_t count_before(const List& list, std::size_t end) const;
+  void prefetch_codes(const List& list) const;
   void fill_tables(std::span<const float> query, Scratch& scratch) const;
 
   std::size_t dim_;
@@ -53,6 +62,7 @@ class CodeLists {
   std::size_t dims_of_part_;
   bool codes_are_of_residuals_;  ///< a vector is its list's centre and what its code says
   std::vector<List> lists_;
+  std::vector<std::int32_t> places_;  ///< of list after list; ascending within each
   /// The centres, 64 at a time, component by component; filled up with zeros.
   std::vector<float> centres_;
   std::vector<float> codebooks_;  ///< [components × 16]: a component of each of its part's codes

@@ -463,9 +463,9 @@ std::size_t FaissIndex::places_for(std::size_t k, SearchEffort effort) const {
 }
 
 std::vector<Found> FaissIndex::search(std::span<const float> query, std::size_t count, int width,
-                                      const Admission* admits, double share,
-                                      std::size_t end) const {
-  if (code_lists_ != nullptr) return search_code_lists(query, count, width, admits, end);
+                                      const Admission* admits, double share, std::size_t end,
+                                      std::span<const float> prepared) const {
+  if (code_lists_ != nullptr) return search_code_lists(query, count, width, admits, end, prepared);
   const faiss::IndexHNSW* graph = as_graph(*index_);
   if (graph == nullptr) return search_by_faiss(query, count, width, admits, share);
   const GraphView view = view_of(graph->hnsw);
@@ -483,15 +483,24 @@ std::vector<Found> FaissIndex::search(std::span<const float> query, std::size_t 
   return found;
 }
 
+std::vector<float> FaissIndex::prepare(std::span<const float> queries) const {
+  const bool is_wrapped = index_.get() != unwrapped(index_.get());
+  if (code_lists_ == nullptr || is_wrapped) return {};
+  return code_lists_->score_lists(queries);
+}
+
 std::vector<Found> FaissIndex::search_code_lists(std::span<const float> query, std::size_t count,
                                                  int width, const Admission* admits,
-                                                 std::size_t end) const {
+                                                 std::size_t end,
+                                                 std::span<const float> prepared) const {
   const auto num_probed = static_cast<std::size_t>(std::max(width, 1));
-  if (index_.get() == unwrapped(index_.get())) {
-    return code_lists_->search(query, count, num_probed, end, admits);
+  if (!prepared.empty()) {
+    return code_lists_->search(query, prepared, count, num_probed, end, admits);
   }
   const OpenMpThreads alone(1);
-  return code_lists_->search(transformed(*index_, query), count, num_probed, end, admits);
+  const std::vector<float> within = transformed(*index_, query);
+  return code_lists_->search(within, code_lists_->score_lists(within), count, num_probed, end,
+                             admits);
 }
 
 std::vector<Found> FaissIndex::search_by_faiss(std::span<const float> query, std::size_t count,

@@ -99,8 +99,10 @@ class QuerySearch {
         k_(static_cast<std::size_t>(k)),
         policy_(policy) {}
 
-  void look_through(const PlacedSegment& placed) {
+  /// `prepared`: what FaissIndex::prepare() gives for this query.
+  void look_through(const PlacedSegment& placed, std::span<const float> prepared) {
     const Segment& segment = *placed.segment;
+    prepared_ = prepared;
     // Places are in the order of time: what was posted too late is a matter of one comparison.
     const auto times = segment.posted_at();
     std::size_t end = times.size();
@@ -242,8 +244,8 @@ class QuerySearch {
   /// came otherwise here, and nothing is kept then.
   bool search_and_ask_last(const PlacedSegment& placed, std::size_t end, SearchEffort effort) {
     const FaissIndex& index = placed.segment->index();
-    const std::vector<Found> found =
-        index.search(vector_, index.places_for(k_, effort), effort.width, nullptr, 1.0, end);
+    const std::vector<Found> found = index.search(vector_, index.places_for(k_, effort),
+                                                  effort.width, nullptr, 1.0, end, prepared_);
     std::size_t num_refused = 0;
     const std::size_t num_before = candidates_.size();
     compare(placed, found, /*all_are_admitted=*/false, num_refused);
@@ -302,8 +304,19 @@ class QuerySearch {
   const QueryIdentity& identity_;
   std::size_t k_;
   const RetrievalPolicy& policy_;
+  std::span<const float> prepared_;
   std::vector<Candidate> candidates_;
 };
+
+/// Several queries, of `vectors`, through a segment.
+void look_through(const PlacedSegment& placed, std::span<const float> vectors,
+                  std::span<QuerySearch> searches) {
+  const std::vector<float> prepared = placed.segment->index().prepare(vectors);
+  const std::size_t size = prepared.size() / searches.size();
+  for (std::size_t i = 0; i < searches.size(); ++i) {
+    searches[i].look_through(placed, std::span(prepared).subspan(i * size, size));
+  }
+}
 
 bool is_zero(std::span<const float> vector) {
   return std::all_of(vector.begin(), vector.end(), [](float value) { return value == 0.0F; });
@@ -394,22 +407,29 @@ RetrievalResult SegmentedIndex::search(const bank::BankTable& table,
   result.k = k;
   result.rows.assign(queries.size() * static_cast<std::size_t>(k), RetrievalResult::kNoInstance);
   result.similarities.assign(result.rows.size(), 0.0F);
-  const auto search_one = [&](std::size_t q) {
-    const std::span<const float> vector = query_vectors.subspan(q * dim, dim);
-    if (is_zero(vector)) return;  // a query of which nothing is known is similar to nothing
-    QuerySearch one(table, vector, queries[q], k, policy);
-    for (const PlacedSegment& placed : segments_) one.look_through(placed);
-    one.look_through(tail_);
-    std::size_t at = q * static_cast<std::size_t>(k);
-    for (const Candidate& candidate : one.finish()) {
-      result.rows[at] = candidate.row;
-      result.similarities[at++] = candidate.score;
+  const auto search_some = [&](std::size_t begin, std::size_t end) {
+    std::vector<QuerySearch> searches;
+    for (std::size_t q = begin; q < end; ++q) {
+      searches.emplace_back(table, query_vectors.subspan(q * dim, dim), queries[q], k, policy);
+    }
+    const auto vectors = query_vectors.subspan(begin * dim, (end - begin) * dim);
+    for (const PlacedSegment& placed : segments_) look_through(placed, vectors, searches);
+    for (std::size_t q = begin; q < end; ++q) {
+      // A query of which nothing is known is similar to nothing.
+      if (is_zero(query_vectors.subspan(q * dim, dim))) continue;
+      QuerySearch& one = searches[q - begin];
+      one.look_through(tail_);
+      std::size_t at = q * static_cast<std::size_t>(k);
+      for (const Candidate& candidate : one.finish()) {
+        result.rows[at] = candidate.row;
+        result.similarities[at++] = candidate.score;
+      }
     }
   };
   parallel_for(queries.size(), kQueriesPerTask, num_threads,
                [&](std::size_t begin, std::size_t end) {
                  if (stop.stop_requested()) throw Interrupted();
-                 for (std::size_t q = begin; q < end; ++q) search_one(q);
+                 search_some(begin, end);
                });
   return result;
 }
