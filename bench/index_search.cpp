@@ -1,7 +1,9 @@
 // Approximate indexes (bench/README.md): how long one takes to make, what it weighs, what it finds
 // and how fast, without a filter and with filters by time.
 //   write FILE QUERIES ROWS DIM: the vectors and the queries, for peers, and the true neighbours of
-//   these search SPEC ROWS DIM [RECALL] [SEGMENT_ROWS]: makes the index and measures it
+//   these
+//   search SPEC ROWS DIM [RECALL] [SEGMENT_ROWS]: makes the index and measures it
+//   again SPEC ROWS DIM BUILDS RECALL: makes it several times and says how far the choice differs
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -109,6 +111,33 @@ void search(const std::string& spec, std::size_t num_rows, std::size_t dim, floa
   std::filesystem::remove_all(place);
 }
 
+/// How far efforts that are chosen, and what they find, differ from one index to the next.
+void build_again(const std::string& spec, std::size_t num_rows, std::size_t dim,
+                 std::size_t num_builds, float wanted_recall) {
+  const auto table = std::make_shared<const ClusteredTable>(num_rows, dim, kNumQueries);
+  const std::vector<retrieval::QueryIdentity> queries(kNumQueries);
+  const auto wanted = exact(*table, queries);
+  retrieval::IndexOptions options;
+  options.num_threads = available_processors();
+  options.wanted_recall = wanted_recall;
+  SilentProgress silent;
+  const auto place = std::filesystem::temp_directory_path() / ("mmra-bench-again-" + spec);
+  for (std::size_t build = 0; build < num_builds; ++build) {
+    std::filesystem::remove_all(place);
+    std::filesystem::create_directories(place);
+    const auto report = retrieval::build_index(place, *table, spec, options, silent);
+    const auto index = retrieval::SegmentedIndex::open(place, table, options.num_threads);
+    const auto found = index->search(*table, table->queries(), queries, kTop,
+                                     retrieval::RetrievalPolicy::deployed(), options.num_threads);
+    const auto effort = index->segments().at(0).segment->head().efforts.front();
+    std::printf("%s: width %d, places %d, recall@10 of its sample %.4f, of others %.4f\n",
+                spec.c_str(), effort.width, effort.places, static_cast<double>(report.least_recall),
+                recall_of(found, wanted));
+    std::fflush(stdout);
+  }
+  std::filesystem::remove_all(place);
+}
+
 int run(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   if (mode == "write" && argc == 6) {
@@ -127,13 +156,19 @@ int run(int argc, char** argv) {
                     : retrieval::IndexOptions{}.rows_per_segment);
     return 0;
   }
+  if (mode == "again" && argc == 7) {
+    build_again(argv[2], std::strtoull(argv[3], nullptr, 10), std::strtoull(argv[4], nullptr, 10),
+                std::strtoull(argv[5], nullptr, 10), std::strtof(argv[6], nullptr));
+    return 0;
+  }
   std::fprintf(stderr,
                "usage: bench_index_search write FILE QUERIES ROWS DIM\n"
-               "       bench_index_search search SPEC ROWS DIM [RECALL] [SEGMENT_ROWS]\n");
+               "       bench_index_search search SPEC ROWS DIM [RECALL] [SEGMENT_ROWS]\n"
+               "       bench_index_search again SPEC ROWS DIM BUILDS RECALL\n");
   return 2;
 }
 
 }  // namespace
 }  // namespace mmra::bench
 
-int main(int argc, char** argv) { return mmra::bench::run(argc, argv); }
+int main(int argc, char** argv) { return mmra::bench::run_main(mmra::bench::run, argc, argv); }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -17,7 +16,6 @@ namespace mmra::retrieval {
 namespace {
 
 constexpr std::size_t kCodes = 16;
-constexpr std::size_t kCentresTogether = 64;
 constexpr std::size_t kRoom = 3;
 // So many blocks are scanned by one threshold.
 constexpr std::size_t kBlocksAtATime = 8;
@@ -26,52 +24,6 @@ constexpr float kLargestEntry = 255.0F;
 constexpr float kLargestSum = 65'000.0F;
 // Far beyond what vectors of unit length make of it.
 constexpr float kLargestOffset = 1e9F;
-
-/// So many floats at once: what a register of AVX2 holds.
-typedef float Lanes8 __attribute__((vector_size(32)));
-constexpr std::size_t kLanes = 8;
-constexpr std::size_t kQueriesTogether = 4;
-constexpr std::size_t kSums = 8;  // registers of them
-
-/// Part of what is compiled for each kind of processor. Of so many queries, `dim` apart, the inner
-/// products with 8 · 8 / num_queries vectors that lie component by component, as 64 together.
-template <std::size_t num_queries>
-[[gnu::always_inline]] inline void multiply_some(const float* queries, std::size_t dim,
-                                                 const float* vectors, float* to,
-                                                 std::size_t to_stride) {
-  constexpr std::size_t kRegisters = kSums / num_queries;
-  Lanes8 sums[num_queries][kRegisters] = {};
-  for (std::size_t i = 0; i < dim; ++i) {
-    for (std::size_t r = 0; r < kRegisters; ++r) {
-      Lanes8 components;
-      std::memcpy(&components, vectors + i * kCentresTogether + r * kLanes, sizeof components);
-      for (std::size_t q = 0; q < num_queries; ++q) sums[q][r] += queries[q * dim + i] * components;
-    }
-  }
-  for (std::size_t q = 0; q < num_queries; ++q) {
-    for (std::size_t r = 0; r < kRegisters; ++r) {
-      std::memcpy(to + q * to_stride + r * kLanes, &sums[q][r], sizeof sums[q][r]);
-    }
-  }
-}
-
-/// to [num_queries × to_stride], of which 64 columns are written: the inner products of queries
-/// with 64 vectors that lie component by component.
-MMRA_VECTORISED void multiply_together(const float* queries, std::size_t num_queries,
-                                       std::size_t dim, const float* vectors, float* to,
-                                       std::size_t to_stride) {
-  std::size_t q = 0;
-  for (; q + kQueriesTogether <= num_queries; q += kQueriesTogether) {
-    constexpr std::size_t kStep = kSums / kQueriesTogether * kLanes;
-    for (std::size_t first = 0; first < kCentresTogether; first += kStep) {
-      multiply_some<kQueriesTogether>(queries + q * dim, dim, vectors + first,
-                                      to + q * to_stride + first, to_stride);
-    }
-  }
-  for (; q < num_queries; ++q) {
-    multiply_some<1>(queries + q * dim, dim, vectors, to + q * to_stride, to_stride);
-  }
-}
 
 /// to [num_parts × 16] = the inner product of each part of the query with what each code means;
 /// lows and spans [num_parts]: the smallest, and how much larger the largest is.
@@ -106,19 +58,11 @@ MMRA_VECTORISED void round_parts(const float* products, std::size_t num_parts, c
   }
 }
 
-std::vector<float> centres_of(const faiss::Index& quantizer, std::size_t dim) {
-  const auto count = static_cast<std::size_t>(quantizer.ntotal);
-  std::vector<float> rows(count * dim);
+ByteVectors centres_of(const faiss::Index& quantizer) {
+  const auto dim = static_cast<std::size_t>(quantizer.d);
+  std::vector<float> rows(static_cast<std::size_t>(quantizer.ntotal) * dim);
   quantizer.reconstruct_n(0, quantizer.ntotal, rows.data());
-  const std::size_t num_groups = (count + kCentresTogether - 1) / kCentresTogether;
-  std::vector<float> centres(num_groups * kCentresTogether * dim, 0.0F);
-  for (std::size_t row = 0; row < count; ++row) {
-    float* to = centres.data() + row / kCentresTogether * kCentresTogether * dim;
-    for (std::size_t i = 0; i < dim; ++i) {
-      to[i * kCentresTogether + row % kCentresTogether] = rows[row * dim + i];
-    }
-  }
-  return centres;
+  return {rows, dim, 1};
 }
 
 std::vector<float> codebooks_of(const faiss::ProductQuantizer& quantizer) {
@@ -179,7 +123,7 @@ CodeLists::CodeLists(const faiss::IndexIVFPQFastScan& index)
       num_parts_(index.M2),
       dims_of_part_(index.pq.dsub),
       codes_are_of_residuals_(index.by_residual),
-      centres_(centres_of(*index.quantizer, dim_)),
+      centres_(centres_of(*index.quantizer)),
       codebooks_(codebooks_of(index.pq)) {
   require_blocks(index);
   for (std::size_t list = 0; list < index.nlist; ++list) {
@@ -195,19 +139,15 @@ CodeLists::CodeLists(const faiss::IndexIVFPQFastScan& index)
 }
 
 std::vector<float> CodeLists::score_lists(std::span<const float> queries) const {
-  const std::size_t num_queries = queries.size() / dim_;
-  const std::size_t stride = scores_stride();
-  std::vector<float> scores(num_queries * stride);
-  for (std::size_t first = 0; first < stride; first += kCentresTogether) {
-    multiply_together(queries.data(), num_queries, dim_, centres_.data() + first * dim_,
-                      scores.data() + first, stride);
-  }
+  const ByteQueries coded(queries, dim_);
+  std::vector<float> scores(coded.size() * num_lists());
+  std::vector<std::int32_t> dots;
+  centres_.score(coded, 0, coded.size(), 0, num_lists(), dots, scores);
   return scores;
 }
 
-void CodeLists::choose_lists(std::span<const float> list_scores, std::size_t count,
+void CodeLists::choose_lists(std::span<const float> scores, std::size_t count,
                              Scratch& scratch) const {
-  const std::span<const float> scores = list_scores.first(lists_.size());
   std::vector<ScoredList>& chosen = scratch.chosen;
   chosen.clear();
   count = std::min(count, scores.size());
@@ -245,12 +185,39 @@ void CodeLists::fill_tables(std::span<const float> query, Scratch& scratch) cons
               scratch.tables.data());
 }
 
-/// How many of a list's places come before `end`.
+/// How many of a list's places come before `end`. Most lists have vectors of all times: about where
+/// it must be is looked first, since each look somewhere else is one at memory far away.
 std::size_t CodeLists::count_before(const List& list, std::size_t end) const {
-  if (end >= places_.size()) return list.size;  // without a look at memory far away
-  const auto begin = places_.begin() + static_cast<std::ptrdiff_t>(list.begin);
-  const auto last = begin + static_cast<std::ptrdiff_t>(list.size);
-  return static_cast<std::size_t>(std::lower_bound(begin, last, static_cast<std::int32_t>(end)) -
+  if (end >= places_.size() || list.size == 0) return list.size;
+  const std::span<const std::int32_t> places = std::span(places_).subspan(list.begin, list.size);
+  const auto is_before = [&](std::size_t i) { return static_cast<std::size_t>(places[i]) < end; };
+  const std::size_t guess = std::min(list.size - 1, list.size * end / places_.size());
+  std::size_t low = 0;           // all before it are before `end`
+  std::size_t high = list.size;  // it and all behind it are not
+  for (std::size_t step = 4; step <= 2 * list.size; step *= 2) {
+    if (is_before(guess)) {
+      low = std::max(low, guess + 1);
+      const std::size_t at = guess + step;
+      if (at >= list.size) break;
+      if (!is_before(at)) {
+        high = at;
+        break;
+      }
+      low = at + 1;
+    } else {
+      high = std::min(high, guess);
+      if (step > guess) break;
+      if (is_before(guess - step)) {
+        low = guess - step + 1;
+        break;
+      }
+      high = guess - step;
+    }
+  }
+  const auto begin = places.begin();
+  return static_cast<std::size_t>(std::lower_bound(begin + static_cast<std::ptrdiff_t>(low),
+                                                   begin + static_cast<std::ptrdiff_t>(high),
+                                                   static_cast<std::int32_t>(end)) -
                                   begin);
 }
 

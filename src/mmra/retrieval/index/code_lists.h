@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "mmra/retrieval/byte_vectors.h"
 #include "mmra/retrieval/index/graph_walk.h"
 
 namespace faiss {
@@ -29,10 +30,9 @@ class CodeLists {
 
   [[nodiscard]] std::size_t num_lists() const { return lists_.size(); }
 
-  /// [n × scores_stride()]: the inner products of queries, row-major [n × dim], with the lists'
-  /// centres, and zeros; several queries together take less time than one after the other.
+  /// [n × num_lists()]: how similar queries, row-major [n × dim], are to the lists' centres, to
+  /// within what bytes leave of them (byte_vectors.h); several queries together take less time.
   [[nodiscard]] std::vector<float> score_lists(std::span<const float> queries) const;
-  [[nodiscard]] std::size_t scores_stride() const { return centres_.size() / dim_; }
 
   /// The best `count` places before `end`, in any order, that are admitted (null: all are), of the
   /// `num_probed` lists that are nearest to the query. Lists are in the order of places, and each
@@ -52,7 +52,7 @@ class CodeLists {
   struct Scratch;
   class Scan;
 
-  void choose_lists(std::span<const float> list_scores, std::size_t count, Scratch& scratch) const;
+  void choose_lists(std::span<const float> scores, std::size_t count, Scratch& scratch) const;
   [[nodiscard]] std::size_t count_before(const List& list, std::size_t end) const;
   void prefetch_codes(const List& list) const;
   void fill_tables(std::span<const float> query, Scratch& scratch) const;
@@ -63,8 +63,7 @@ class CodeLists {
   bool codes_are_of_residuals_;  ///< a vector is its list's centre and what its code says
   std::vector<List> lists_;
   std::vector<std::int32_t> places_;  ///< of list after list; ascending within each
-  /// The centres, 64 at a time, component by component; filled up with zeros.
-  std::vector<float> centres_;
+  ByteVectors centres_;
   std::vector<float> codebooks_;  ///< [components × 16]: a component of each of its part's codes
 };
 

@@ -25,6 +25,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/huge_pages.h"
+#include "mmra/retrieval/index/scalar_codes.h"
 #include "mmra/retrieval/openmp_threads.h"
 #include "mmra/retrieval/similarity.h"
 
@@ -156,12 +157,61 @@ class QuickFlat final : public faiss::IndexFlatIP {
   }
 };
 
-/// Of an empty graph over vectors as they are.
+ScalarCodes scalar_codes_of(const faiss::IndexScalarQuantizer& storage) {
+  const auto dim = static_cast<std::size_t>(storage.d);
+  const std::span<const float> trained(storage.sq.trained);
+  return {storage.codes.data(), trained.first(dim), trained.subspan(dim, dim)};
+}
+
+/// The same of vectors in bytes.
+class QuickCodeProducts final : public faiss::FlatCodesDistanceComputer {
+ public:
+  explicit QuickCodeProducts(const faiss::IndexScalarQuantizer& storage)
+      : FlatCodesDistanceComputer(storage.codes.data(), storage.code_size),
+        codes_(scalar_codes_of(storage)) {}
+  void set_query(const float* query) override { query_.emplace(codes_, query); }
+  float distance_to_code(const std::uint8_t* code) override { return query_->similarity(code); }
+  float symmetric_dis(idx_t a, idx_t b) override {
+    return codes_.similarity(codes_.code(static_cast<std::size_t>(a)),
+                             codes_.code(static_cast<std::size_t>(b)));
+  }
+
+ private:
+  ScalarCodes codes_;
+  std::optional<ScalarCodeQuery> query_;
+};
+
+class QuickScalarQuantizer final : public faiss::IndexScalarQuantizer {
+ public:
+  using IndexScalarQuantizer::IndexScalarQuantizer;
+  [[nodiscard]] faiss::FlatCodesDistanceComputer* get_FlatCodesDistanceComputer() const override {
+    return new QuickCodeProducts(*this);  // FAISS deletes it
+  }
+};
+
+/// Of a graph over vectors in bytes, else null.
+const faiss::IndexScalarQuantizer* bytes_of(const faiss::Index& index) {
+  const auto* graph = dynamic_cast<const faiss::IndexHNSW*>(&index);
+  if (graph == nullptr) return nullptr;
+  const auto* storage = dynamic_cast<const faiss::IndexScalarQuantizer*>(graph->storage);
+  const bool is_of_bytes =
+      storage != nullptr && storage->sq.qtype == faiss::ScalarQuantizer::QT_8bit;
+  return is_of_bytes ? storage : nullptr;
+}
+
+/// Of an empty graph over vectors as they are or in bytes.
 void quicken(faiss::Index& index) {
   auto* graph = dynamic_cast<faiss::IndexHNSW*>(&index);
   if (graph == nullptr || !graph->own_fields) return;
-  if (dynamic_cast<const faiss::IndexFlat*>(graph->storage) == nullptr) return;
-  auto quick = std::make_unique<QuickFlat>(index.d);
+  std::unique_ptr<faiss::Index> quick;
+  if (dynamic_cast<const faiss::IndexFlat*>(graph->storage) != nullptr) {
+    quick = std::make_unique<QuickFlat>(index.d);
+  } else if (bytes_of(index) != nullptr) {
+    quick = std::make_unique<QuickScalarQuantizer>(index.d, faiss::ScalarQuantizer::QT_8bit,
+                                                   faiss::METRIC_INNER_PRODUCT);
+  } else {
+    return;
+  }
   delete graph->storage;
   graph->storage = quick.release();
 }
@@ -262,7 +312,20 @@ class FlatScorer {
   std::span<const float> query_;
 };
 
-/// Vectors in fewer bits, which FAISS reads.
+/// Vectors in bytes.
+class ByteScorer {
+ public:
+  ByteScorer(const ScalarCodes& codes, std::span<const float> query)
+      : query_(codes, query.data()) {}
+  void score(std::span<const std::int32_t> places, float* scores) const {
+    query_.similarities(places, scores);
+  }
+
+ private:
+  ScalarCodeQuery query_;
+};
+
+/// Vectors in other codes, which FAISS reads.
 class CodeScorer {
  public:
   CodeScorer(const faiss::Index& storage, std::span<const float> query)
@@ -349,7 +412,11 @@ const faiss::IndexFlat* flat_vectors_of(const faiss::Index& index) {
 }  // namespace
 
 FaissIndex::FaissIndex(std::unique_ptr<faiss::Index> index)
-    : index_(std::move(index)), code_lists_(code_lists_of(*index_)) {}
+    : index_(std::move(index)), code_lists_(code_lists_of(*index_)) {
+  if (const auto* bytes = bytes_of(*index_)) {
+    scalar_codes_ = std::make_unique<const ScalarCodes>(scalar_codes_of(*bytes));
+  }
+}
 FaissIndex::FaissIndex(FaissIndex&& other) noexcept = default;
 FaissIndex& FaissIndex::operator=(FaissIndex&& other) noexcept = default;
 FaissIndex::~FaissIndex() = default;
@@ -389,6 +456,9 @@ FaissIndex FaissIndex::read(std::span<const std::byte> bytes) {
   try {
     FaissIndex index(std::unique_ptr<faiss::Index>(faiss::read_index(&reader)));
     move_to_huge_pages(std::as_bytes(index.vectors()));
+    if (const auto* storage = bytes_of(*index.index_)) {
+      move_to_huge_pages(std::as_bytes(std::span(storage->codes)));
+    }
     if (const faiss::IndexHNSW* graph = as_graph(*index.index_)) {
       move_to_huge_pages(std::as_bytes(std::span(graph->hnsw.neighbors)));
       move_to_huge_pages(std::as_bytes(std::span(graph->hnsw.offsets)));
@@ -459,7 +529,13 @@ std::size_t FaissIndex::places_for(std::size_t k, SearchEffort effort) const {
   }
   const bool is_whole = flat_vectors_of(*index_) != nullptr ||
                         dynamic_cast<const faiss::IndexIVFFlat*>(index_.get()) != nullptr;
-  return is_whole ? k + 6 : 10 * k + 32;
+  if (is_whole) return k + 6;
+  // Bytes are off by a thousandth; other codes by more than neighbours lie apart.
+  return scalar_codes_ != nullptr ? k + 10 : 10 * k + 32;
+}
+
+bool FaissIndex::only_proposes() const {
+  return code_lists_ != nullptr || (as_graph(*index_) != nullptr && vectors().empty());
 }
 
 std::vector<Found> FaissIndex::search(std::span<const float> query, std::size_t count, int width,
@@ -475,6 +551,9 @@ std::vector<Found> FaissIndex::search(std::span<const float> query, std::size_t 
   if (const float* vectors = this->vectors().data()) {
     FlatScorer scorer(vectors, query);
     found = GraphWalk<FlatScorer>(view, scorer, wide, admits).run();
+  } else if (scalar_codes_ != nullptr) {
+    ByteScorer scorer(*scalar_codes_, query);
+    found = GraphWalk<ByteScorer>(view, scorer, wide, admits).run();
   } else {
     CodeScorer scorer(*graph->storage, query);
     found = GraphWalk<CodeScorer>(view, scorer, wide, admits).run();

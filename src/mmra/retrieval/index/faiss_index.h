@@ -12,6 +12,7 @@
 
 #include "mmra/retrieval/index/code_lists.h"
 #include "mmra/retrieval/index/graph_walk.h"
+#include "mmra/retrieval/index/scalar_codes.h"
 #include "mmra/retrieval/index/search_effort.h"
 
 namespace faiss {
@@ -59,7 +60,9 @@ class FaissIndex {
   [[nodiscard]] std::span<const float> vectors() const;
 
   /// Whether scores are so rough that whoever asks must compare what is found with the vectors.
-  [[nodiscard]] bool only_proposes() const { return code_lists_ != nullptr; }
+  [[nodiscard]] bool only_proposes() const;
+  /// Whether how many places must be proposed is to be measured (SearchEffort::places).
+  [[nodiscard]] bool places_are_measured() const { return code_lists_ != nullptr; }
 
   /// The widths that a search may have: more of it is slower and finds more (efSearch of a graph,
   /// nprobe of inverted lists). 0 where the kind has no such thing.
@@ -101,8 +104,9 @@ class FaissIndex {
                                                      std::span<const float> prepared) const;
 
   std::unique_ptr<faiss::Index> index_;
-  std::unique_ptr<const CodeLists>
-      code_lists_;  ///< of its lists of packed codes, where it has them
+  // Of its lists of packed codes, and of a graph over vectors in bytes, where it has them.
+  std::unique_ptr<const CodeLists> code_lists_;
+  std::unique_ptr<const ScalarCodes> scalar_codes_;
 };
 
 }  // namespace mmra::retrieval

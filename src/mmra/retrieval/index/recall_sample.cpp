@@ -178,13 +178,13 @@ class EffortChooser {
   [[nodiscard]] SearchEffort choose(std::size_t halving, int least_width) {
     const int most = index_.most_width();
     SearchEffort effort;
-    effort.places = index_.only_proposes() ? kMostPlaces : 0;
+    effort.places = index_.places_are_measured() ? kMostPlaces : 0;
     const double by_width =
-        index_.only_proposes() ? wanted_ + kMissedByPlaces * (1.0 - wanted_) : wanted_;
+        index_.places_are_measured() ? wanted_ + kMissedByPlaces * (1.0 - wanted_) : wanted_;
     effort.width = find_least(std::min(least_width, most), most, [&](int width) {
       return recall_of({width, effort.places}, halving) >= by_width;
     });
-    if (index_.only_proposes()) {
+    if (index_.places_are_measured()) {
       effort.places = find_least(kLeastPlaces, kMostPlaces, [&](int places) {
         return recall_of({effort.width, places}, halving) >= wanted_;
       });

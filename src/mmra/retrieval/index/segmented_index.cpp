@@ -22,7 +22,7 @@ constexpr double kCostOfAdmission = 0.5;
 // From this share of admitted places on, codes are searched as if all were.
 constexpr double kShareToAskLast = 0.9;
 constexpr std::size_t kRowsPerTask = 16'384;
-constexpr std::size_t kQueriesPerTask = 8;
+constexpr std::size_t kQueriesPerTask = 16;
 // Whoever makes an index anew removes the old segments: who opens it then looks again, so often.
 constexpr int kAttemptsMore = 3;
 
@@ -223,8 +223,9 @@ class QuerySearch {
     const Admission admission = [&](std::size_t place) {
       return place < end && admits_row(placed.rows[place]);
     };
-    const std::vector<Found> found = segment.index().search(
-        vector_, segment.index().places_for(k_, effort), effort.width, &admission, share, end);
+    const std::vector<Found> found =
+        segment.index().search(vector_, segment.index().places_for(k_, effort), effort.width,
+                               &admission, share, end, prepared_);
     // A graph may have parts that no walk comes to, lists that are not probed may have them all.
     if (found.size() < std::min(k_, static_cast<std::size_t>(expected / 2))) {
       scan(placed, end, expected);
