@@ -84,11 +84,13 @@ class FaissIndex {
   /// fewer where it finds no more.
   /// `share`: of all places, how many are admitted, about. `end`: those from it on are not, as
   /// `admits` says too; codes in lists are not even looked at then. `prepared`: the query's own of
-  /// prepare(), or nothing. On the calling thread alone.
+  /// prepare(), or nothing. `without_place`: a graph is walked as if this one were not there. On
+  /// the calling thread alone.
   [[nodiscard]] std::vector<Found> search(std::span<const float> query, std::size_t count,
                                           int width, const Admission* admits, double share,
                                           std::size_t end = SIZE_MAX,
-                                          std::span<const float> prepared = {}) const;
+                                          std::span<const float> prepared = {},
+                                          std::int32_t without_place = -1) const;
   /// What searches of these queries, row-major [n × dim], begin with, as many floats of each, or
   /// nothing: several together take less time than one after the other.
   [[nodiscard]] std::vector<float> prepare(std::span<const float> queries) const;

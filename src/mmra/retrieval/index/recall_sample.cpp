@@ -128,10 +128,12 @@ double RecallSample::recall_of(const FaissIndex& index, SearchEffort effort, std
   const std::size_t end = end_of(halving);
   const Admission is_before_end = [end](std::size_t place) { return place < end; };
   const bool asks = halving > 0 && !index.only_proposes();
-  // One place is the query's own.
+  // One place is the query's own. A graph is walked around it: nobody finds its neighbours as well
+  // as a query that is one of its vectors does.
   const auto found =
       index.search(vector(query.place), index.places_for(kRecallAt, effort) + 1, effort.width,
-                   asks ? &is_before_end : nullptr, share_of_effort(halving), end);
+                   asks ? &is_before_end : nullptr, share_of_effort(halving), end, {},
+                   static_cast<std::int32_t>(query.place));
   std::size_t num_found = 0;
   for (const Found& each : found) {
     const auto place = static_cast<std::size_t>(each.place);

@@ -123,10 +123,13 @@ class QuerySearch {
 
   void look_through(std::span<const std::uint32_t> rows) {
     std::vector<Candidate> best;
+    std::vector<std::int32_t> together;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (admits_row(static_cast<std::int32_t>(rows[i]))) {
-        keep(best, {static_cast<std::int32_t>(rows[i]), similarity_to(row_vector(rows[i]))});
-      }
+      const auto row = static_cast<std::int32_t>(rows[i]);
+      if (admits_row(row)) together.push_back(row);
+      if (together.size() < kScannedTogether && i + 1 < rows.size()) continue;
+      keep_best(together, row_vector(0), together, /*all_are_admitted=*/true, best);
+      together.clear();
     }
     candidates_.insert(candidates_.end(), best.begin(), best.end());
   }
@@ -203,15 +206,44 @@ class QuerySearch {
     const std::span<const float> vectors = placed.segment->index().vectors();
     const bool asks_first = !are_most(expected, end);
     std::vector<Candidate> best;
+    std::vector<std::int32_t> rows;    // some together, so that they are fetched ahead
+    std::vector<std::int32_t> places;  // of the same, where the index has the vectors
     for (std::size_t place = 0; place < end; ++place) {
       const std::int32_t row = placed.rows[place];
-      if (row == PlacedSegment::kDead || (asks_first && !admits_row(row))) continue;
-      const float* vector = vectors.empty() ? row_vector(static_cast<std::size_t>(row))
-                                            : vectors.data() + place * vector_.size();
-      const Candidate candidate{row, similarity_to(vector)};
-      if (is_kept(best, candidate) && (asks_first || admits_row(row))) keep(best, candidate);
+      if (row != PlacedSegment::kDead && (!asks_first || admits_row(row))) {
+        rows.push_back(row);
+        places.push_back(static_cast<std::int32_t>(place));
+      }
+      if (rows.size() < kScannedTogether && place + 1 < end) continue;
+      if (vectors.empty()) {
+        keep_best(rows, row_vector(0), rows, asks_first, best);
+      } else {
+        keep_best(rows, vectors.data(), places, asks_first, best);
+      }
+      rows.clear();
+      places.clear();
     }
     candidates_.insert(candidates_.end(), best.begin(), best.end());
+  }
+
+  /// Keeps the best of `rows`, whose vectors are at `places` of `vectors`: only those are asked for
+  /// that would be kept. How many of them were refused.
+  std::size_t keep_best(std::span<const std::int32_t> rows, const float* vectors,
+                        std::span<const std::int32_t> places, bool all_are_admitted,
+                        std::vector<Candidate>& best) const {
+    std::vector<float> scores(rows.size());
+    quick_similarities(vector_.data(), vectors, vector_.size(), places, scores.data());
+    std::size_t num_refused = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const Candidate candidate{rows[i], scores[i]};
+      if (!is_kept(best, candidate)) continue;
+      if (all_are_admitted || admits_row(candidate.row)) {
+        keep(best, candidate);
+      } else {
+        ++num_refused;
+      }
+    }
+    return num_refused;
   }
 
   void search(const PlacedSegment& placed, std::size_t end, double expected, SearchEffort effort) {
@@ -266,19 +298,9 @@ class QuerySearch {
       const std::int32_t row = placed.rows[static_cast<std::size_t>(each.place)];
       if (row != PlacedSegment::kDead) rows.push_back(row);
     }
-    std::vector<float> scores(rows.size());
-    quick_similarities(vector_.data(), row_vector(0), vector_.size(), rows, scores.data());
     std::vector<Candidate> best;
     best.reserve(k_ + kSpare);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const Candidate candidate{rows[i], scores[i]};
-      if (!is_kept(best, candidate)) continue;
-      if (all_are_admitted || admits_row(candidate.row)) {
-        keep(best, candidate);
-      } else {
-        ++num_refused;
-      }
-    }
+    num_refused = keep_best(rows, row_vector(0), rows, all_are_admitted, best);
     candidates_.insert(candidates_.end(), best.begin(), best.end());
   }
 
@@ -299,6 +321,7 @@ class QuerySearch {
   }
 
   static constexpr std::size_t kSpare = 6;
+  static constexpr std::size_t kScannedTogether = 128;
 
   const bank::BankTable& table_;
   std::span<const float> vector_;
