@@ -1,7 +1,9 @@
 // Approximate indexes (bench/README.md): how long one takes to make, what it weighs, what it finds
 // and how fast, without a filter and with filters by time.
 //   write FILE QUERIES ROWS DIM: the vectors and the queries, for peers, and the true neighbours of
-//   these search SPEC ROWS DIM [RECALL] [SEGMENT_ROWS]: makes the index and measures it
+//   these
+//   search SPEC ROWS DIM [RECALL] [SEGMENT_ROWS]: makes the index and measures it
+//   again SPEC ROWS DIM BUILDS RECALL: makes it several times and says how far the choice differs
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -51,6 +53,7 @@ void measure(const retrieval::SegmentedIndex& index, const ClusteredTable& table
   const auto wanted = exact(table, queries);
   std::vector<double> together;
   std::vector<double> alone;
+  std::vector<double> of_processor;
   retrieval::RetrievalResult found;
   constexpr int kRuns = 5;
   for (int run = 0; run < kRuns; ++run) {
@@ -59,13 +62,19 @@ void measure(const retrieval::SegmentedIndex& index, const ClusteredTable& table
                          retrieval::RetrievalPolicy::deployed(), available_processors());
     together.push_back(watch.seconds());
     const Stopwatch one;
+    const double before = processor_seconds();
     static_cast<void>(index.search(table, table.queries(), queries, kTop,
                                    retrieval::RetrievalPolicy::deployed(), 1));
     alone.push_back(one.seconds());
+    of_processor.push_back(processor_seconds() - before);
   }
-  std::printf("%s: recall@10 %.4f, %.0f queries/s on %d threads, %.0f on one\n", what,
-              recall_of(found, wanted), kNumQueries / median(together), available_processors(),
-              kNumQueries / median(alone));
+  std::printf(
+      "%s: recall@10 %.4f, %.0f queries/s on %d threads, %.0f on one, %.0f a second of its "
+      "processor "
+      "time\n",
+      what, recall_of(found, wanted), kNumQueries / median(together), available_processors(),
+      kNumQueries / median(alone),
+      kNumQueries / *std::min_element(of_processor.begin(), of_processor.end()));
   std::fflush(stdout);
 }
 
@@ -87,13 +96,45 @@ void search(const std::string& spec, std::size_t num_rows, std::size_t dim, floa
       static_cast<double>(report.bytes) / static_cast<double>(num_rows), dim * sizeof(float));
   const Stopwatch opening;
   const auto index = retrieval::SegmentedIndex::open(place, table, options.num_threads);
-  std::printf("opened in %.2f s; width", opening.seconds());
-  for (const auto& placed : index->segments()) std::printf(" %d", placed.segment->head().width);
-  std::printf("; peak memory %.0f MiB\n", peak_memory_mib());
+  std::printf("opened in %.2f s; width:places", opening.seconds());
+  for (const auto& placed : index->segments()) {
+    for (const auto& effort : placed.segment->head().efforts) {
+      std::printf(" %d:%d", effort.width, effort.places);
+    }
+    std::printf(";");
+  }
+  std::printf(" peak memory %.0f MiB\n", peak_memory_mib());
   measure(*index, *table, 1.0, "no filter");
   measure(*index, *table, 0.5, "time admits 50 %");
   measure(*index, *table, 0.1, "time admits 10 %");
   measure(*index, *table, 0.01, "time admits 1 %");
+  std::filesystem::remove_all(place);
+}
+
+/// How far efforts that are chosen, and what they find, differ from one index to the next.
+void build_again(const std::string& spec, std::size_t num_rows, std::size_t dim,
+                 std::size_t num_builds, float wanted_recall) {
+  const auto table = std::make_shared<const ClusteredTable>(num_rows, dim, kNumQueries);
+  const std::vector<retrieval::QueryIdentity> queries(kNumQueries);
+  const auto wanted = exact(*table, queries);
+  retrieval::IndexOptions options;
+  options.num_threads = available_processors();
+  options.wanted_recall = wanted_recall;
+  SilentProgress silent;
+  const auto place = std::filesystem::temp_directory_path() / ("mmra-bench-again-" + spec);
+  for (std::size_t build = 0; build < num_builds; ++build) {
+    std::filesystem::remove_all(place);
+    std::filesystem::create_directories(place);
+    const auto report = retrieval::build_index(place, *table, spec, options, silent);
+    const auto index = retrieval::SegmentedIndex::open(place, table, options.num_threads);
+    const auto found = index->search(*table, table->queries(), queries, kTop,
+                                     retrieval::RetrievalPolicy::deployed(), options.num_threads);
+    const auto effort = index->segments().at(0).segment->head().efforts.front();
+    std::printf("%s: width %d, places %d, recall@10 of its sample %.4f, of others %.4f\n",
+                spec.c_str(), effort.width, effort.places, static_cast<double>(report.least_recall),
+                recall_of(found, wanted));
+    std::fflush(stdout);
+  }
   std::filesystem::remove_all(place);
 }
 
@@ -115,13 +156,19 @@ int run(int argc, char** argv) {
                     : retrieval::IndexOptions{}.rows_per_segment);
     return 0;
   }
+  if (mode == "again" && argc == 7) {
+    build_again(argv[2], std::strtoull(argv[3], nullptr, 10), std::strtoull(argv[4], nullptr, 10),
+                std::strtoull(argv[5], nullptr, 10), std::strtof(argv[6], nullptr));
+    return 0;
+  }
   std::fprintf(stderr,
                "usage: bench_index_search write FILE QUERIES ROWS DIM\n"
-               "       bench_index_search search SPEC ROWS DIM [RECALL] [SEGMENT_ROWS]\n");
+               "       bench_index_search search SPEC ROWS DIM [RECALL] [SEGMENT_ROWS]\n"
+               "       bench_index_search again SPEC ROWS DIM BUILDS RECALL\n");
   return 2;
 }
 
 }  // namespace
 }  // namespace mmra::bench
 
-int main(int argc, char** argv) { return mmra::bench::run(argc, argv); }
+int main(int argc, char** argv) { return mmra::bench::run_main(mmra::bench::run, argc, argv); }

@@ -21,9 +21,10 @@ using mmra::fuzz::outcome_of;
 using mmra::fuzz::require;
 using namespace mmra::retrieval;  // NOLINT(google-build-using-namespace)
 
-constexpr std::size_t kHeaderBytes = 80;
-constexpr std::size_t kBodyChecksumAt = 64;
-constexpr std::size_t kChecksumAt = 72;
+constexpr std::size_t kVersionAt = 8;
+constexpr std::size_t kHeaderBytesOfFirstVersion = 80;
+constexpr std::size_t kHeaderBytes = 136;
+constexpr std::size_t kChecksumBytes = 8;
 
 void check_json(std::string_view text) {
   static_cast<void>(outcome_of([&] {
@@ -76,10 +77,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto raw = std::as_bytes(std::span(data, size));
   check_segment(raw);
   if (size < kHeaderBytes) return 0;
+  const bool is_first_version = data[kVersionAt] == 1;
+  const std::size_t header_bytes = is_first_version ? kHeaderBytesOfFirstVersion : kHeaderBytes;
+  const std::size_t checksum_at = header_bytes - kChecksumBytes;
   // On the heap and of exactly this size, so that a read beyond it is seen.
   std::vector<std::byte> segment(raw.begin(), raw.end());
-  set(segment, kBodyChecksumAt, checksum64(std::span(segment).subspan(kHeaderBytes)));
-  set(segment, kChecksumAt, checksum64(std::span(segment).first(kChecksumAt)));
+  set(segment, checksum_at - kChecksumBytes, checksum64(std::span(segment).subspan(header_bytes)));
+  set(segment, checksum_at, checksum64(std::span(segment).first(checksum_at)));
   check_segment(segment);
   return 0;
 }

@@ -10,7 +10,6 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/threads.h"
-#include "mmra/core/vectorised.h"
 #include "mmra/retrieval/byte_vectors.h"
 #include "mmra/retrieval/matrix_product.h"
 #include "mmra/retrieval/similarity.h"
@@ -33,20 +32,6 @@ struct Candidate {
   std::int32_t row;
   float score;
 };
-
-/// The first place from `begin` on whose score is at least `threshold`, or the end.
-MMRA_VECTORISED std::size_t find_at_least(const float* scores, std::size_t size, std::size_t begin,
-                                          float threshold) {
-  constexpr std::size_t kLanes = 32;
-  std::size_t i = begin;
-  for (; i + kLanes <= size; i += kLanes) {
-    std::int32_t found = 0;
-    for (std::size_t lane = 0; lane < kLanes; ++lane) found |= scores[i + lane] >= threshold;
-    if (found != 0) break;
-  }
-  while (i < size && !(scores[i] >= threshold)) ++i;
-  return i;
-}
 
 bool better(const Candidate& a, const Candidate& b) {
   return a.score != b.score ? a.score > b.score : a.row < b.row;

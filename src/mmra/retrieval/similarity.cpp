@@ -42,6 +42,19 @@ MMRA_VECTORISED float quick_similarity(const float* a, const float* b, std::size
   return inner_product(a, b, dim);
 }
 
+MMRA_VECTORISED std::size_t find_at_least(const float* scores, std::size_t size, std::size_t begin,
+                                          float threshold) {
+  constexpr std::size_t kLanes = 32;
+  std::size_t i = begin;
+  for (; i + kLanes <= size; i += kLanes) {
+    std::int32_t found = 0;
+    for (std::size_t lane = 0; lane < kLanes; ++lane) found |= scores[i + lane] >= threshold;
+    if (found != 0) break;
+  }
+  while (i < size && !(scores[i] >= threshold)) ++i;
+  return i;
+}
+
 MMRA_VECTORISED void quick_similarities(const float* vector, const float* vectors, std::size_t dim,
                                         std::span<const std::int32_t> places, float* scores) {
   // So many on their way keep the memory busy; more would push each other out of the cache.

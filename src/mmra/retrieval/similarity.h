@@ -38,4 +38,8 @@ inline void prefetch_vector(const float* vector, std::size_t dim) {
 void quick_similarities(const float* vector, const float* vectors, std::size_t dim,
                         std::span<const std::int32_t> places, float* scores);
 
+/// The first place from `begin` on whose score is at least `threshold`, or `size`.
+[[nodiscard]] std::size_t find_at_least(const float* scores, std::size_t size, std::size_t begin,
+                                        float threshold);
+
 }  // namespace mmra::retrieval

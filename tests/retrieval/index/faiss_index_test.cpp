@@ -74,7 +74,7 @@ double recall_of(const FaissIndex& index, std::span<const float> vectors, int wi
   std::size_t num_wanted = 0;
   for (std::size_t q = 0; q < kQueries; ++q) {
     const auto query = vectors.subspan(q * 7 % (vectors.size() / kDim) * kDim, kDim);
-    const auto found = index.search(query, index.places_for(kTop), width, &admits, share);
+    const auto found = index.search(query, index.places_for(kTop, {}), width, &admits, share);
     std::set<std::size_t> places;
     for (const Found& each : found) {
       EXPECT_TRUE(admits(static_cast<std::size_t>(each.place)));
@@ -98,18 +98,18 @@ TEST_P(EveryKind, FindsMostOfTheNearestAtItsLargestWidth) {
   FaissIndex index = made(GetParam(), vectors);
   EXPECT_EQ(index.num_vectors(), 3000U);
   EXPECT_EQ(index.dim(), kDim);
-  index.set_width(index.widths().back());
-  EXPECT_GE(recall_of(index, vectors, index.widths().back(), everyone, 1.0), 0.93);
+  index.set_width(index.most_width());
+  EXPECT_GE(recall_of(index, vectors, index.most_width(), everyone, 1.0), 0.93);
 }
 
 TEST_P(EveryKind, FindsWhatAFilterAdmitsAndNothingElse) {
   const auto vectors = clustered_vectors(3000, 2);
   FaissIndex index = made(GetParam(), vectors);
-  index.set_width(index.widths().back());
+  index.set_width(index.most_width());
   for (const std::size_t one_in : {2U, 10U}) {
     const Admission admits = [&](std::size_t place) { return place % one_in == 0; };
     EXPECT_GE(
-        recall_of(index, vectors, index.widths().back(), admits, 1.0 / static_cast<double>(one_in)),
+        recall_of(index, vectors, index.most_width(), admits, 1.0 / static_cast<double>(one_in)),
         0.9)
         << one_in;
   }
@@ -124,7 +124,7 @@ TEST_P(EveryKind, AnswersTheSameWhenReadAgain) {
     bytes.insert(bytes.end(), from, from + size);
   });
   const FaissIndex again = FaissIndex::read(bytes);
-  const int width = index.widths()[index.widths().size() / 2];
+  const int width = (index.least_width() + index.most_width()) / 2;
   for (std::size_t q = 0; q < 20; ++q) {
     const auto query = std::span(vectors).subspan(q * kDim, kDim);
     const auto before = index.search(query, 10, width, nullptr, 1.0);
@@ -140,7 +140,10 @@ TEST_P(EveryKind, AnswersTheSameWhenReadAgain) {
 INSTANTIATE_TEST_SUITE_P(Factory, EveryKind,
                          ::testing::Values("HNSW16", "HNSW16_SQ8", "IVF32,Flat", "IVF32,SQ8",
                                            "IVF32,PQ16", "SQ8", "SQfp16", "IVF32,SQ8,RFlat",
-                                           "OPQ16_32,IVF32,PQ16", "PCA24,IVF32,Flat"));
+                                           "OPQ16_32,IVF32,PQ16", "PCA24,IVF32,Flat",
+                                           "IVF32,PQ16x4fs", "IVF32,PQ16x4fsr",
+                                           "IVF32,PQ16x4fs,RFlat", "PCA24,IVF32,PQ12x4fs",
+                                           "IVF32_HNSW8,PQ16x4fs"));
 
 TEST(FaissIndex, AWiderWalkFindsMore) {
   const auto vectors = scattered_vectors(6000, 4);
@@ -157,14 +160,60 @@ TEST(FaissIndex, MoreListsFindMore) {
   const double narrow = recall_of(index, vectors, 1, everyone, 1.0);
   EXPECT_LT(narrow, 0.95);
   EXPECT_EQ(recall_of(index, vectors, 64, everyone, 1.0), 1.0);
-  EXPECT_EQ(index.widths().front(), 1);
-  EXPECT_EQ(index.widths().back(), 64);
+  EXPECT_EQ(index.least_width(), 1);
+  EXPECT_EQ(index.most_width(), 64);
+}
+
+/// What is found in codes of four bits must be what the codes say, not only most of what is near.
+TEST(FaissIndex, CodesAreScoredAsTheyAre) {
+  const auto vectors = clustered_vectors(2000, 12);
+  for (const char* spec : {"IVF16,PQ32x4fs", "IVF16,PQ32x4fsr", "IVF16,PQ8x4fs"}) {
+    const FaissIndex index = made(spec, vectors);
+    double squares = 0.0;
+    std::size_t count = 0;
+    for (std::size_t q = 0; q < 50; ++q) {
+      const auto query = std::span(vectors).subspan(q * 31 * kDim, kDim);
+      for (const Found& each : index.search(query, 100, 16, nullptr, 1.0)) {
+        const auto place = static_cast<std::size_t>(each.place);
+        const double error = each.score - canonical_similarity(query, std::span(vectors).subspan(
+                                                                          place * kDim, kDim));
+        squares += error * error;
+        ++count;
+      }
+    }
+    EXPECT_EQ(count, 5000U) << spec;
+    EXPECT_LT(std::sqrt(squares / static_cast<double>(count)), spec[8] == '3' ? 0.05 : 0.25)
+        << spec;
+  }
+}
+
+TEST(FaissIndex, ListsOfCodesAreScannedUpToTheEndAlone) {
+  const auto vectors = scattered_vectors(3000, 13);
+  const FaissIndex index = made("IVF16,PQ32x4fs", vectors);
+  for (const std::size_t end :
+       {std::size_t{0}, std::size_t{1}, std::size_t{700}, std::size_t{3000}}) {
+    const Admission admits = [&](std::size_t place) { return place < end; };
+    for (std::size_t q = 0; q < 20; ++q) {
+      const auto query = std::span(vectors).subspan(q * kDim, kDim);
+      const auto asked = index.search(query, 50, 16, &admits, 1.0);
+      const auto ended = index.search(query, 50, 16, nullptr, 1.0, end);
+      ASSERT_EQ(ended.size(), std::min<std::size_t>(50, end));
+      ASSERT_EQ(asked.size(), ended.size());
+      for (std::size_t i = 0; i < ended.size(); ++i) EXPECT_EQ(ended[i].place, asked[i].place);
+    }
+  }
+}
+
+TEST(FaissIndex, BlocksOfOtherSizesAreNotSearched) {
+  const auto vectors = clustered_vectors(200, 14);
+  expect_error(ErrorKind::kInvalidInput, "only those of 32",
+               [&] { static_cast<void>(made("IVF4,PQ16x4fs_64", vectors)); });
 }
 
 TEST(FaissIndex, OfNobodyAdmittedNobodyIsFound) {
   const auto vectors = clustered_vectors(500, 6);
   const Admission nobody = [](std::size_t) { return false; };
-  for (const char* spec : {"HNSW8", "IVF8,Flat", "SQ8"}) {
+  for (const char* spec : {"HNSW8", "IVF8,Flat", "IVF8,PQ16x4fs", "SQ8"}) {
     EXPECT_THAT(made(spec, vectors).search(std::span(vectors).first(kDim), 10, 8, &nobody, 0.01),
                 IsEmpty())
         << spec;
@@ -192,6 +241,7 @@ TEST(FaissIndex, KnowsHowManyVectorsItNeeds) {
   EXPECT_EQ(FaissIndex::num_needed("IVF300,Flat", kDim), 300U);
   EXPECT_EQ(FaissIndex::num_needed("IVF4,PQ8", kDim), 256U) << "centroids of a code of a byte";
   EXPECT_EQ(FaissIndex::num_needed("HNSW8_PQ8", kDim), 256U);
+  EXPECT_EQ(FaissIndex::num_needed("IVF4,PQ8x4fs", kDim), 16U);
   EXPECT_EQ(FaissIndex::num_needed("OPQ8_16,IVF300,PQ8", kDim), 300U);
   const auto vectors = clustered_vectors(256, 10);
   EXPECT_EQ(made("IVF4,PQ8", vectors).num_vectors(), 256U) << "so many are enough";

@@ -125,7 +125,7 @@ class Segments : public ::testing::Test {
 TEST_F(Segments, WithoutASettingThereIsNoIndex) { EXPECT_EQ(open(), nullptr); }
 
 TEST_F(Segments, FindMostOfWhatExactSearchFindsUnderEveryPolicy) {
-  for (const char* spec : {"HNSW16", "IVF32,Flat", "IVF32,PQ8"}) {
+  for (const char* spec : {"HNSW16", "IVF32,Flat", "IVF32,PQ8", "IVF32,PQ8x4fs"}) {
     for (const std::size_t rows_per_segment : {std::size_t{1} << 20, std::size_t{700}}) {
       const IndexReport report = build(spec, rows_per_segment);
       const std::size_t num_segments = (rows_.size() + rows_per_segment - 1) / rows_per_segment;
@@ -235,7 +235,8 @@ TEST_F(Segments, AnIndexOfAnotherSpecIsRebuilt) {
   EXPECT_FALSE(index->is_of_another_spec());
   EXPECT_EQ(index->spec(), "IVF16,Flat");
   EXPECT_THAT(index->tail(), IsEmpty());
-  EXPECT_LE(index->segments().at(0).segment->head().width, 16) << "lists to look through";
+  EXPECT_LE(index->segments().at(0).segment->head().efforts.front().width, 16)
+      << "lists to look through";
   EXPECT_EQ(update(/*all=*/false).num_made, 0U);
 }
 
@@ -303,7 +304,7 @@ TEST_F(Segments, LeaveTheCallersOpenMpThreadsAlone) {
 // So many rows that a walk is cheaper than a scan, of records that a filter passes over in between.
 TEST_F(Segments, AFilterThatAdmitsHalfFindsMost) {
   append(12'000);
-  for (const char* spec : {"HNSW8", "IVF64,Flat"}) {
+  for (const char* spec : {"HNSW8", "IVF64,Flat", "IVF64,PQ8x4fs"}) {
     build(spec);
     const auto index = open();
     EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), Timestamp{500'000}),

@@ -73,8 +73,10 @@ class VisitedMarks {
 template <typename Scorer>
 class GraphWalk {
  public:
-  GraphWalk(const GraphView& graph, Scorer& scorer, std::size_t width, const Admission* admits)
-      : graph_(graph), scorer_(scorer), width_(width), admits_(admits) {}
+  /// `without`: a place that is walked around as if it were not there, but for the upper levels.
+  GraphWalk(const GraphView& graph, Scorer& scorer, std::size_t width, const Admission* admits,
+            std::int32_t without = -1)
+      : graph_(graph), scorer_(scorer), width_(width), admits_(admits), without_(without) {}
 
   std::vector<Found> run() {
     if (graph_.entry < 0 || width_ == 0) return {};
@@ -109,6 +111,7 @@ class GraphWalk {
     thread_local VisitedMarks visited;
     visited.begin(graph_.list_begins.size());
     visited.visit(start.place);
+    if (without_ >= 0) visited.visit(without_);
     frontier_.push(start);
     take(start);
     while (!frontier_.empty()) {
@@ -185,6 +188,7 @@ class GraphWalk {
   Scorer& scorer_;
   std::size_t width_;
   const Admission* admits_;
+  std::int32_t without_;
   std::vector<std::int32_t> fresh_;  ///< places that are looked at next
   std::vector<float> scores_;        ///< of each
   std::priority_queue<Found, std::vector<Found>, IsWorse> frontier_;  ///< the best on top

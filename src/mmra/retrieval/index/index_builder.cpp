@@ -10,19 +10,15 @@
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/retrieval/index/index_files.h"
+#include "mmra/retrieval/index/recall_sample.h"
 #include "mmra/retrieval/index/segment.h"
 #include "mmra/retrieval/index/segmented_index.h"
-#include "mmra/retrieval/matrix_product.h"
-#include "mmra/retrieval/similarity.h"
 
 namespace mmra::retrieval {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kSampledQueries = 200;
-constexpr std::size_t kRecallAt = 10;
-constexpr std::size_t kRowsPerProduct = 4096;
 // A tail is worth a segment from a tenth of the index on, and not before scanning it takes as long
 // as a search; a segment with so many dead places is worth making anew.
 constexpr double kTailShare = 0.1;
@@ -59,92 +55,6 @@ std::vector<float> vectors_of(const bank::BankTable& table, std::span<const std:
   return vectors;
 }
 
-/// Some of the vectors as queries, and how similar the tenth-nearest other one of each is.
-class RecallSample {
- public:
-  RecallSample(std::span<const float> vectors, std::size_t dim) : vectors_(vectors), dim_(dim) {
-    const std::size_t num_vectors = vectors.size() / dim;
-    if (num_vectors <= kRecallAt) return;
-    const std::size_t size = std::min(kSampledQueries, num_vectors);
-    for (std::size_t i = 0; i < size; ++i) places_.push_back(i * num_vectors / size);
-    find_thresholds(num_vectors);
-  }
-
-  /// The share of the ten nearest others that a search of this width finds.
-  [[nodiscard]] float recall_of(const FaissIndex& index, int width) const {
-    if (places_.empty()) return 1.0F;
-    std::size_t num_found = 0;
-    for (std::size_t q = 0; q < places_.size(); ++q) {
-      std::size_t found_here = 0;
-      const auto found =
-          index.search(vector(places_[q]), index.places_for(kRecallAt + 1), width, nullptr, 1.0);
-      for (const Found& each : found) {
-        const auto place = static_cast<std::size_t>(each.place);
-        if (place != places_[q] && similarity(q, place) >= thresholds_[q]) ++found_here;
-      }
-      num_found += std::min(found_here, kRecallAt);
-    }
-    return static_cast<float>(num_found) / static_cast<float>(places_.size() * kRecallAt);
-  }
-
- private:
-  [[nodiscard]] std::span<const float> vector(std::size_t place) const {
-    return vectors_.subspan(place * dim_, dim_);
-  }
-  [[nodiscard]] float similarity(std::size_t query, std::size_t place) const {
-    return canonical_similarity(vector(places_[query]), vector(place));
-  }
-
-  void find_thresholds(std::size_t num_vectors) {
-    std::vector<float> queries;
-    for (const std::size_t place : places_) {
-      queries.insert(queries.end(), vector(place).begin(), vector(place).end());
-    }
-    std::vector<std::vector<float>> best(places_.size());
-    std::vector<float> scores;
-    for (std::size_t first = 0; first < num_vectors; first += kRowsPerProduct) {
-      const std::size_t count = std::min(kRowsPerProduct, num_vectors - first);
-      scores.resize(places_.size() * count);
-      multiply_by_transposed({queries.data(), places_.size(), dim_},
-                             {vectors_.data() + first * dim_, count, dim_}, scores.data());
-      for (std::size_t q = 0; q < places_.size(); ++q) {
-        for (std::size_t i = 0; i < count; ++i) {
-          if (first + i != places_[q]) keep_best(best[q], scores[q * count + i]);
-        }
-      }
-    }
-    // Whatever is as similar but for rounding is as good.
-    constexpr float kRounding = 1e-5F;
-    for (const auto& heap : best) thresholds_.push_back(heap.front() - kRounding);
-  }
-
-  static void keep_best(std::vector<float>& heap, float score) {
-    if (heap.size() == kRecallAt) {
-      if (score <= heap.front()) return;
-      std::pop_heap(heap.begin(), heap.end(), std::greater<>());
-      heap.pop_back();
-    }
-    heap.push_back(score);
-    std::push_heap(heap.begin(), heap.end(), std::greater<>());
-  }
-
-  std::span<const float> vectors_;
-  std::size_t dim_;
-  std::vector<std::size_t> places_;
-  std::vector<float> thresholds_;
-};
-
-/// The narrowest search that finds enough.
-void choose_width(FaissIndex& index, const RecallSample& sample, float wanted_recall,
-                  SegmentHead& head) {
-  for (const int width : index.widths()) {
-    index.set_width(width);
-    head.width = width;
-    head.sample_recall = sample.recall_of(index, width);
-    if (head.sample_recall >= wanted_recall) return;
-  }
-}
-
 class Builder {
  public:
   Builder(const fs::path& bank, const bank::BankTable& table, const IndexOptions& options,
@@ -179,7 +89,10 @@ class Builder {
     head.generation = table_.generation();
     head.commit_id = table_.commit_id();
     head.dim = static_cast<std::uint32_t>(dim);
-    choose_width(index, RecallSample(vectors, dim), options_.wanted_recall, head);
+    const RecallSample sample(vectors, dim, options_.num_threads, options_.stop);
+    const ChosenEfforts chosen = choose_efforts(index, sample, options_.wanted_recall);
+    head.efforts = chosen.efforts;
+    head.sample_recall = chosen.recall;
     std::string name = new_segment_name();
     write_segment(index_directory(bank_) / name, table_, rows, index, head);
     ++report_.num_made;

@@ -17,8 +17,8 @@ struct IndexOptions {
   std::size_t rows_per_segment = std::size_t{1} << 20;
   int num_threads = 1;
   std::stop_token stop = {};
-  /// The width of a segment's searches is the narrowest that finds so much of the ten nearest, on a
-  /// sample of its own vectors.
+  /// A segment's searches are the narrowest that find so much of the ten nearest, at a confidence
+  /// of 95 %, by a sample of its own vectors (recall_sample.h).
   float wanted_recall = 0.975F;
 };
 

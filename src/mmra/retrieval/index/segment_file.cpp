@@ -15,9 +15,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMagic = 0x00474553'41524D4D;  // "MMRASEG\0"
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
-struct FileHeader {
+/// What the header of every version begins with.
+struct HeaderBegin {
   std::uint64_t magic = kMagic;
   std::uint32_t version = kVersion;
   std::uint32_t dim = 0;
@@ -26,16 +27,41 @@ struct FileHeader {
   std::uint64_t num_places = 0;
   std::uint64_t id_bytes = 0;
   std::uint64_t index_bytes = 0;
-  std::int32_t width = 0;
+  std::int32_t width = 0;  ///< of version 1; later that of the first effort
   float sample_recall = 0.0F;
-  std::uint64_t body_checksum = 0;  ///< of everything behind the header
-  std::uint64_t checksum = 0;       ///< of the 72 bytes before it
 };
-static_assert(sizeof(FileHeader) == 80 && std::is_trivially_copyable_v<FileHeader>);
+static_assert(sizeof(HeaderBegin) == 64 && std::is_trivially_copyable_v<HeaderBegin>);
+static_assert(sizeof(SearchEfforts) == 56 && std::is_trivially_copyable_v<SearchEfforts>);
 
-std::uint64_t checksum_of(const FileHeader& header) {
-  return checksum64(
-      std::as_bytes(std::span(&header, 1)).first(sizeof header - sizeof(std::uint64_t)));
+/// And what it ends with.
+struct HeaderEnd {
+  std::uint64_t body_checksum = 0;  ///< of everything behind the header
+  std::uint64_t checksum = 0;       ///< of all of the header before it
+};
+static_assert(sizeof(HeaderEnd) == 16 && std::is_trivially_copyable_v<HeaderEnd>);
+
+struct FileHeader : HeaderBegin {
+  SearchEfforts efforts{};  ///< from version 2 on in the file
+  std::uint64_t body_checksum = 0;
+};
+
+std::size_t header_size(std::uint32_t version) {
+  return sizeof(HeaderBegin) + (version >= 2 ? sizeof(SearchEfforts) : 0) + sizeof(HeaderEnd);
+}
+
+template <typename T>
+void append_bytes(std::vector<std::byte>& to, const T& value) {
+  const auto bytes = std::as_bytes(std::span(&value, 1));
+  to.insert(to.end(), bytes.begin(), bytes.end());
+}
+
+std::vector<std::byte> bytes_of(const FileHeader& header) {
+  std::vector<std::byte> bytes;
+  append_bytes(bytes, static_cast<const HeaderBegin&>(header));
+  append_bytes(bytes, header.efforts);
+  append_bytes(bytes, header.body_checksum);
+  append_bytes(bytes, checksum64(bytes));
+  return bytes;
 }
 
 /// Hashes and counts what goes by.
@@ -73,15 +99,27 @@ void write_body(Body& body, const SegmentColumns& columns,
 
 FileHeader header_of(const fs::path& file, std::span<const std::byte> bytes) {
   FileHeader header;
-  if (bytes.size() < sizeof header) fail_segment(file, "cut off in its header");
-  std::memcpy(&header, bytes.data(), sizeof header);
+  if (bytes.size() < header_size(1)) fail_segment(file, "cut off in its header");
+  std::memcpy(static_cast<HeaderBegin*>(&header), bytes.data(), sizeof(HeaderBegin));
   if (header.magic != kMagic) fail_segment(file, "it is no segment of an index");
   if (header.version > kVersion) {
     throw Error(ErrorKind::kUnsupported,
                 file.string() + " is of version " + std::to_string(header.version) +
                     ", this program reads up to " + std::to_string(kVersion) + "; update it");
   }
-  if (header.checksum != checksum_of(header)) fail_segment(file, "its header has another checksum");
+  const std::size_t size = header_size(header.version);
+  if (bytes.size() < size) fail_segment(file, "cut off in its header");
+  HeaderEnd end;
+  std::memcpy(&end, bytes.data() + size - sizeof end, sizeof end);
+  if (end.checksum != checksum64(bytes.first(size - sizeof end.checksum))) {
+    fail_segment(file, "its header has another checksum");
+  }
+  header.body_checksum = end.body_checksum;
+  if (header.version >= 2) {
+    std::memcpy(&header.efforts, bytes.data() + sizeof(HeaderBegin), sizeof header.efforts);
+  } else {
+    header.efforts.fill({header.width, 0});
+  }
   return header;
 }
 
@@ -110,7 +148,7 @@ bool sizes_agree(const FileHeader& header, std::size_t file_bytes) {
   // Far beyond any disk, far below overflow.
   constexpr std::uint64_t kMax = std::uint64_t{1} << 40;
   if (header.num_places > kMax || header.id_bytes > kMax || header.index_bytes > kMax) return false;
-  return sizeof header + header.num_places * kBytesPerPlace + header.id_bytes +
+  return header_size(header.version) + header.num_places * kBytesPerPlace + header.id_bytes +
              header.index_bytes ==
          file_bytes;
 }
@@ -129,7 +167,7 @@ SegmentHead head_of(const FileHeader& header) {
   head.generation = header.generation;
   head.commit_id = header.commit_id;
   head.dim = header.dim;
-  head.width = header.width;
+  head.efforts = header.efforts;
   head.sample_recall = header.sample_recall;
   head.num_places = header.num_places;
   return head;
@@ -147,7 +185,7 @@ SegmentContents parse_segment(std::span<const std::byte> bytes, const fs::path& 
   if (!sizes_agree(header, bytes.size())) {
     fail_segment(file, "its size is not what its header says");
   }
-  const auto body = bytes.subspan(sizeof header);
+  const auto body = bytes.subspan(header_size(header.version));
   if (checksum64(body) != header.body_checksum) fail_segment(file, "its checksum differs");
   SegmentContents contents;
   contents.head = head_of(header);
@@ -174,7 +212,8 @@ void write_segment_file(const fs::path& file, const SegmentHead& head,
   header.dim = head.dim;
   header.generation = head.generation;
   header.commit_id = head.commit_id;
-  header.width = head.width;
+  header.width = head.efforts.front().width;
+  header.efforts = head.efforts;
   header.sample_recall = head.sample_recall;
   header.num_places = columns.rows.size();
   header.id_bytes = columns.id_bytes.size();
@@ -184,9 +223,9 @@ void write_segment_file(const fs::path& file, const SegmentHead& head,
   header.index_bytes =
       measured.size() - header.num_places * kBytesPerPlace - columns.id_bytes.size();
   header.body_checksum = measured.checksum();
-  header.checksum = checksum_of(header);
+  const std::vector<std::byte> header_bytes = bytes_of(header);
   AtomicFile out(file);
-  out.write(&header, sizeof header);
+  out.write(header_bytes.data(), header_bytes.size());
   Body written([&](const void* data, std::size_t size) { out.write(data, size); });
   write_body(written, columns, write_index);
   out.commit();

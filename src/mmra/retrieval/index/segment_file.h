@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "mmra/retrieval/index/search_effort.h"
+
 namespace mmra::retrieval {
 
 // The file of a segment (docs/formats/index.md), as far as it is ours: what FAISS wrote in it is
@@ -18,8 +20,8 @@ struct SegmentHead {
   std::uint64_t generation = 0;  ///< of the table that it was made from
   std::uint64_t commit_id = 0;
   std::uint32_t dim = 0;
-  std::int32_t width = 0;      ///< of a search
-  float sample_recall = 0.0F;  ///< at 10, of that width, measured when it was made
+  SearchEfforts efforts{};     ///< of searches
+  float sample_recall = 0.0F;  ///< at 10, without a filter, measured when it was made
   std::uint64_t num_places = 0;
 };
 

@@ -19,8 +19,10 @@ constexpr std::size_t kSampledPlaces = 128;
 constexpr std::size_t kFirstSampledPlaces = 16;
 // Looking whether a place is admitted costs about half of what comparing its vector does.
 constexpr double kCostOfAdmission = 0.5;
+// From this share of admitted places on, codes are searched as if all were.
+constexpr double kShareToAskLast = 0.9;
 constexpr std::size_t kRowsPerTask = 16'384;
-constexpr std::size_t kQueriesPerTask = 8;
+constexpr std::size_t kQueriesPerTask = 16;
 // Whoever makes an index anew removes the old segments: who opens it then looks again, so often.
 constexpr int kAttemptsMore = 3;
 
@@ -97,8 +99,10 @@ class QuerySearch {
         k_(static_cast<std::size_t>(k)),
         policy_(policy) {}
 
-  void look_through(const PlacedSegment& placed) {
+  /// `prepared`: what FaissIndex::prepare() gives for this query.
+  void look_through(const PlacedSegment& placed, std::span<const float> prepared) {
     const Segment& segment = *placed.segment;
+    prepared_ = prepared;
     // Places are in the order of time: what was posted too late is a matter of one comparison.
     const auto times = segment.posted_at();
     std::size_t end = times.size();
@@ -109,19 +113,23 @@ class QuerySearch {
     const double expected = expect_admitted(placed, end);
     if (end == 0) return;
     const double share = expected / static_cast<double>(times.size());
-    if (scan_is_cheaper(segment, end, expected, share)) {
+    const SearchEffort effort = effort_for(segment.head().efforts, share);
+    if (scan_is_cheaper(end, expected, segment.index().cost_of(effort, share))) {
       scan(placed, end, expected);
     } else {
-      search(placed, end, expected, share);
+      search(placed, end, expected, effort);
     }
   }
 
   void look_through(std::span<const std::uint32_t> rows) {
     std::vector<Candidate> best;
+    std::vector<std::int32_t> together;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (admits_row(static_cast<std::int32_t>(rows[i]))) {
-        keep(best, {static_cast<std::int32_t>(rows[i]), similarity_to(row_vector(rows[i]))});
-      }
+      const auto row = static_cast<std::int32_t>(rows[i]);
+      if (admits_row(row)) together.push_back(row);
+      if (together.size() < kScannedTogether && i + 1 < rows.size()) continue;
+      keep_best(together, row_vector(0), together, /*all_are_admitted=*/true, best);
+      together.clear();
     }
     candidates_.insert(candidates_.end(), best.begin(), best.end());
   }
@@ -187,45 +195,113 @@ class QuerySearch {
   }
 
   /// A search goes on until it has found enough that are admitted; a scan looks at all places.
-  [[nodiscard]] bool scan_is_cheaper(const Segment& segment, std::size_t end, double expected,
-                                     double share) const {
+  [[nodiscard]] bool scan_is_cheaper(std::size_t end, double expected, double of_search) const {
     if (expected <= static_cast<double>(2 * k_)) return true;
     const auto all = static_cast<double>(end);
     const double scan = are_most(expected, end) ? all : all * kCostOfAdmission + expected;
-    return scan < segment.index().num_looked_at(segment.head().width) / share;
+    return scan < of_search;
   }
 
   void scan(const PlacedSegment& placed, std::size_t end, double expected) {
     const std::span<const float> vectors = placed.segment->index().vectors();
     const bool asks_first = !are_most(expected, end);
     std::vector<Candidate> best;
+    std::vector<std::int32_t> rows;    // some together, so that they are fetched ahead
+    std::vector<std::int32_t> places;  // of the same, where the index has the vectors
     for (std::size_t place = 0; place < end; ++place) {
       const std::int32_t row = placed.rows[place];
-      if (row == PlacedSegment::kDead || (asks_first && !admits_row(row))) continue;
-      const float* vector = vectors.empty() ? row_vector(static_cast<std::size_t>(row))
-                                            : vectors.data() + place * vector_.size();
-      const Candidate candidate{row, similarity_to(vector)};
-      if (is_kept(best, candidate) && (asks_first || admits_row(row))) keep(best, candidate);
+      if (row != PlacedSegment::kDead && (!asks_first || admits_row(row))) {
+        rows.push_back(row);
+        places.push_back(static_cast<std::int32_t>(place));
+      }
+      if (rows.size() < kScannedTogether && place + 1 < end) continue;
+      if (vectors.empty()) {
+        keep_best(rows, row_vector(0), rows, asks_first, best);
+      } else {
+        keep_best(rows, vectors.data(), places, asks_first, best);
+      }
+      rows.clear();
+      places.clear();
     }
     candidates_.insert(candidates_.end(), best.begin(), best.end());
   }
 
-  void search(const PlacedSegment& placed, std::size_t end, double expected, double share) {
+  /// Keeps the best of `rows`, whose vectors are at `places` of `vectors`: only those are asked for
+  /// that would be kept. How many of them were refused.
+  std::size_t keep_best(std::span<const std::int32_t> rows, const float* vectors,
+                        std::span<const std::int32_t> places, bool all_are_admitted,
+                        std::vector<Candidate>& best) const {
+    std::vector<float> scores(rows.size());
+    quick_similarities(vector_.data(), vectors, vector_.size(), places, scores.data());
+    std::size_t num_refused = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const Candidate candidate{rows[i], scores[i]};
+      if (!is_kept(best, candidate)) continue;
+      if (all_are_admitted || admits_row(candidate.row)) {
+        keep(best, candidate);
+      } else {
+        ++num_refused;
+      }
+    }
+    return num_refused;
+  }
+
+  void search(const PlacedSegment& placed, std::size_t end, double expected, SearchEffort effort) {
     const Segment& segment = *placed.segment;
+    const double share = expected / static_cast<double>(segment.num_places());
+    const bool asks_last =
+        segment.index().only_proposes() && expected >= kShareToAskLast * static_cast<double>(end);
+    if (asks_last && search_and_ask_last(placed, end, effort)) return;
     const Admission admission = [&](std::size_t place) {
       return place < end && admits_row(placed.rows[place]);
     };
-    const std::size_t wanted = segment.index().places_for(static_cast<int>(k_));
     const std::vector<Found> found =
-        segment.index().search(vector_, wanted, segment.head().width, &admission, share);
+        segment.index().search(vector_, segment.index().places_for(k_, effort), effort.width,
+                               &admission, share, end, prepared_);
     // A graph may have parts that no walk comes to, lists that are not probed may have them all.
     if (found.size() < std::min(k_, static_cast<std::size_t>(expected / 2))) {
       scan(placed, end, expected);
       return;
     }
+    if (segment.index().only_proposes()) {
+      std::size_t num_refused = 0;
+      compare(placed, found, /*all_are_admitted=*/true, num_refused);
+      return;
+    }
     for (const Found& each : found) {
       candidates_.push_back({placed.rows[static_cast<std::size_t>(each.place)], each.score});
     }
+  }
+
+  /// Where most places are admitted only those are asked for that would be kept. False where it
+  /// came otherwise here, and nothing is kept then.
+  bool search_and_ask_last(const PlacedSegment& placed, std::size_t end, SearchEffort effort) {
+    const FaissIndex& index = placed.segment->index();
+    const std::vector<Found> found = index.search(vector_, index.places_for(k_, effort),
+                                                  effort.width, nullptr, 1.0, end, prepared_);
+    std::size_t num_refused = 0;
+    const std::size_t num_before = candidates_.size();
+    compare(placed, found, /*all_are_admitted=*/false, num_refused);
+    if (num_refused <= k_ && candidates_.size() - num_before >= std::min(k_, found.size())) {
+      return true;
+    }
+    candidates_.resize(num_before);
+    return false;
+  }
+
+  /// Keeps the best of what was proposed, by their vectors.
+  void compare(const PlacedSegment& placed, std::span<const Found> found, bool all_are_admitted,
+               std::size_t& num_refused) {
+    std::vector<std::int32_t> rows;
+    rows.reserve(found.size());
+    for (const Found& each : found) {
+      const std::int32_t row = placed.rows[static_cast<std::size_t>(each.place)];
+      if (row != PlacedSegment::kDead) rows.push_back(row);
+    }
+    std::vector<Candidate> best;
+    best.reserve(k_ + kSpare);
+    num_refused = keep_best(rows, row_vector(0), rows, all_are_admitted, best);
+    candidates_.insert(candidates_.end(), best.begin(), best.end());
   }
 
   /// `best` is a heap of the k best and a few, the worst on top: float32 in this order of summation
@@ -245,14 +321,26 @@ class QuerySearch {
   }
 
   static constexpr std::size_t kSpare = 6;
+  static constexpr std::size_t kScannedTogether = 128;
 
   const bank::BankTable& table_;
   std::span<const float> vector_;
   const QueryIdentity& identity_;
   std::size_t k_;
   const RetrievalPolicy& policy_;
+  std::span<const float> prepared_;
   std::vector<Candidate> candidates_;
 };
+
+/// Several queries, of `vectors`, through a segment.
+void look_through(const PlacedSegment& placed, std::span<const float> vectors,
+                  std::span<QuerySearch> searches) {
+  const std::vector<float> prepared = placed.segment->index().prepare(vectors);
+  const std::size_t size = prepared.size() / searches.size();
+  for (std::size_t i = 0; i < searches.size(); ++i) {
+    searches[i].look_through(placed, std::span(prepared).subspan(i * size, size));
+  }
+}
 
 bool is_zero(std::span<const float> vector) {
   return std::all_of(vector.begin(), vector.end(), [](float value) { return value == 0.0F; });
@@ -343,22 +431,29 @@ RetrievalResult SegmentedIndex::search(const bank::BankTable& table,
   result.k = k;
   result.rows.assign(queries.size() * static_cast<std::size_t>(k), RetrievalResult::kNoInstance);
   result.similarities.assign(result.rows.size(), 0.0F);
-  const auto search_one = [&](std::size_t q) {
-    const std::span<const float> vector = query_vectors.subspan(q * dim, dim);
-    if (is_zero(vector)) return;  // a query of which nothing is known is similar to nothing
-    QuerySearch one(table, vector, queries[q], k, policy);
-    for (const PlacedSegment& placed : segments_) one.look_through(placed);
-    one.look_through(tail_);
-    std::size_t at = q * static_cast<std::size_t>(k);
-    for (const Candidate& candidate : one.finish()) {
-      result.rows[at] = candidate.row;
-      result.similarities[at++] = candidate.score;
+  const auto search_some = [&](std::size_t begin, std::size_t end) {
+    std::vector<QuerySearch> searches;
+    for (std::size_t q = begin; q < end; ++q) {
+      searches.emplace_back(table, query_vectors.subspan(q * dim, dim), queries[q], k, policy);
+    }
+    const auto vectors = query_vectors.subspan(begin * dim, (end - begin) * dim);
+    for (const PlacedSegment& placed : segments_) look_through(placed, vectors, searches);
+    for (std::size_t q = begin; q < end; ++q) {
+      // A query of which nothing is known is similar to nothing.
+      if (is_zero(query_vectors.subspan(q * dim, dim))) continue;
+      QuerySearch& one = searches[q - begin];
+      one.look_through(tail_);
+      std::size_t at = q * static_cast<std::size_t>(k);
+      for (const Candidate& candidate : one.finish()) {
+        result.rows[at] = candidate.row;
+        result.similarities[at++] = candidate.score;
+      }
     }
   };
   parallel_for(queries.size(), kQueriesPerTask, num_threads,
                [&](std::size_t begin, std::size_t end) {
                  if (stop.stop_requested()) throw Interrupted();
-                 for (std::size_t q = begin; q < end; ++q) search_one(q);
+                 search_some(begin, end);
                });
   return result;
 }

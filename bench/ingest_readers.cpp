@@ -1,0 +1,255 @@
+// A bank that is filled while it is searched (bench/README.md): rows a second that are durable, and
+// how long queries take of readers with and without the writer.
+//   bench_ingest_readers DIRECTORY ROWS DIM [INDEX] [READERS] [MS_BETWEEN_QUERIES]
+//   [ROWS_OF_A_COMMIT]
+// makes a bank there of vectors that are there already, with one pooled token each. As in a server
+// that writes, one thread looks at what was committed, another brings the index up to date.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "clustered_table.h"
+#include "measured.h"
+#include "mmra/bank/bank_files.h"
+#include "mmra/bank/memory_bank.h"
+#include "mmra/core/error.h"
+#include "mmra/pipeline/bank_index.h"
+#include "mmra/retrieval/exact_search.h"
+
+namespace mmra::bench {
+namespace {
+
+using Index = std::shared_ptr<const retrieval::SegmentedIndex>;
+using std::chrono::milliseconds;
+
+constexpr std::size_t kNumQueries = 2000;
+constexpr int kTop = 10;
+constexpr int kReports = 10;
+
+struct Settings {
+  std::filesystem::path directory;
+  std::size_t num_rows = 1'000'000;
+  int dim = 128;
+  std::string spec = "HNSW32";
+  int num_readers = 8;
+  milliseconds between_queries{20};
+  std::size_t rows_of_a_commit = 2000;
+};
+
+bank::BankSchema schema_of(int dim) {
+  bank::BankSchema schema;
+  schema.encoders_name = "none";
+  schema.encoders_fingerprint = "none";
+  schema.num_frames = 1;
+  schema.visual_dim = dim;
+  schema.text_dim = dim;
+  schema.retrieval_dim = dim;
+  return schema;
+}
+
+bank::StoredRecord record_of(const ClusteredTable& table, std::size_t row) {
+  const auto dim = static_cast<std::size_t>(table.retrieval_dim());
+  bank::StoredRecord stored;
+  stored.record.id = "video-" + std::to_string(100'000'000 + row);
+  stored.record.title = "a title of the usual length, number " + std::to_string(row);
+  stored.record.popularity = static_cast<double>(row % 1000);
+  stored.record.posted_at = table.posted_at(row);
+  const auto vector = table.retrieval_vectors().subspan(row * dim, dim);
+  stored.features.retrieval_vector.assign(vector.begin(), vector.end());
+  stored.features.text_tokens.num_tokens = 1;
+  stored.features.text_tokens.dim = table.retrieval_dim();
+  stored.features.text_tokens.values.resize(dim);
+  return stored;
+}
+
+/// What readers search by now: always a table with its index, whole.
+class Current {
+ public:
+  struct State {
+    std::shared_ptr<const bank::BankTable> table;
+    Index index;  ///< null: exact
+  };
+  [[nodiscard]] State get() const {
+    const std::scoped_lock lock(mutex_);
+    return state_;
+  }
+  void set(State state) {
+    const std::scoped_lock lock(mutex_);
+    state_ = std::move(state);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  State state_;
+};
+
+/// Milliseconds of the queries of several readers.
+class Latencies {
+ public:
+  void add(double ms) {
+    const std::scoped_lock lock(mutex_);
+    all_.push_back(ms);
+  }
+  /// Prints what there is since the last time, and forgets it.
+  void report(const std::string& when) {
+    std::vector<double> taken;
+    {
+      const std::scoped_lock lock(mutex_);
+      taken.swap(all_);
+    }
+    if (taken.empty()) return;
+    std::sort(taken.begin(), taken.end());
+    std::printf("  readers %s: %zu queries, p50 %.2f ms, p99 %.2f ms, worst %.1f ms\n",
+                when.c_str(), taken.size(), taken[taken.size() / 2], taken[taken.size() * 99 / 100],
+                taken.back());
+    std::fflush(stdout);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<double> all_;
+};
+
+void read(const Current& current, const ClusteredTable& table, const Settings& settings,
+          std::size_t first_query, Latencies& latencies, const std::stop_token& stop) {
+  const auto dim = static_cast<std::size_t>(settings.dim);
+  const retrieval::QueryIdentity nobody;
+  const auto policy = retrieval::RetrievalPolicy::deployed();
+  for (std::size_t i = first_query; !stop.stop_requested(); i = (i + 1) % kNumQueries) {
+    const auto query = table.queries().subspan(i * dim, dim);
+    const Stopwatch watch;
+    const Current::State state = current.get();
+    if (state.index != nullptr) {
+      static_cast<void>(
+          state.index->search(*state.table, query, std::span(&nobody, 1), kTop, policy, 1));
+    } else {
+      static_cast<void>(
+          retrieval::search_exact(*state.table, query, std::span(&nobody, 1), kTop, policy, 1));
+    }
+    latencies.add(1e3 * watch.seconds());
+    std::this_thread::sleep_for(settings.between_queries);
+  }
+}
+
+/// Looks at what was committed, again and again.
+void follow(const bank::MemoryBank& bank, const Settings& settings, Current& current,
+            const std::stop_token& stop) {
+  constexpr milliseconds kBetween{100};
+  while (!stop.stop_requested()) {
+    const Current::State before = current.get();
+    Current::State now;
+    now.table = bank.table();
+    if (now.table->commit_id() != before.table->commit_id()) {
+      now.index = pipeline::open_bank_index(settings.directory, now.table, 1, before.index.get());
+      current.set(now);
+    }
+    std::this_thread::sleep_for(kBetween);
+  }
+}
+
+/// Brings the index up to date whenever that is worth it.
+void keep_up(const bank::MemoryBank& bank, const Settings& settings, const Current& current,
+             const std::stop_token& stop) {
+  SilentProgress silent;
+  while (!stop.stop_requested()) {
+    const Current::State state = current.get();
+    if (state.index != nullptr && retrieval::is_worth_updating(*state.index)) {
+      try {
+        pipeline::update_derived_files(bank, settings.directory, 1, stop, silent,
+                                       state.index.get());
+      } catch (const Interrupted&) {
+        return;
+      }
+    }
+    std::this_thread::sleep_for(milliseconds(100));
+  }
+}
+
+void write(bank::MemoryBank& bank, const ClusteredTable& table, const Settings& settings,
+           Latencies& latencies) {
+  const Stopwatch all;
+  const std::size_t step = settings.num_rows / kReports;
+  for (std::size_t begin = 0; begin < settings.num_rows; begin += step) {
+    const Stopwatch watch;
+    for (std::size_t first = begin; first < begin + step; first += settings.rows_of_a_commit) {
+      std::vector<bank::StoredRecord> records;
+      const std::size_t end = std::min(begin + step, first + settings.rows_of_a_commit);
+      for (std::size_t row = first; row < end; ++row) records.push_back(record_of(table, row));
+      bank.put(records);
+    }
+    std::printf("%zu rows: %.0f rows/s, %.0f from the first on\n", begin + step,
+                static_cast<double>(step) / watch.seconds(),
+                static_cast<double>(begin + step) / all.seconds());
+    latencies.report("beside the writer");
+  }
+}
+
+void measure(const Settings& settings) {
+  const ClusteredTable table(settings.num_rows, static_cast<std::size_t>(settings.dim),
+                             kNumQueries);
+  const auto bank = bank::create_bank(settings.directory, schema_of(settings.dim));
+  SilentProgress silent;
+  pipeline::reindex_bank(*bank, settings.directory, settings.spec, {}, silent);
+  Current current;
+  const auto empty = bank->table();
+  current.set({empty, pipeline::open_bank_index(settings.directory, empty, 1)});
+  Latencies latencies;
+  std::vector<std::jthread> readers;
+  for (int i = 0; i < settings.num_readers; ++i) {
+    readers.emplace_back([&, i](const std::stop_token& stop) {
+      read(current, table, settings, static_cast<std::size_t>(i) * 97, latencies, stop);
+    });
+  }
+  {
+    const std::jthread following(
+        [&](const std::stop_token& stop) { follow(*bank, settings, current, stop); });
+    const std::jthread keeping(
+        [&](const std::stop_token& stop) { keep_up(*bank, settings, current, stop); });
+    write(*bank, table, settings, latencies);
+  }
+  const Stopwatch watch;
+  pipeline::update_derived_files(*bank, settings.directory, available_processors(), {}, silent);
+  const auto last = bank->table();
+  const Index index = pipeline::open_bank_index(settings.directory, last, 1);
+  current.set({last, index});
+  std::printf("index brought up to date in %.1f s: %zu segments, %zu rows without\n",
+              watch.seconds(), index == nullptr ? 0 : index->segments().size(),
+              index == nullptr ? last->num_rows() : index->tail().size());
+  latencies.report("meanwhile");
+  std::this_thread::sleep_for(std::chrono::seconds(10));
+  latencies.report("without a writer");
+  std::printf("peak memory %.0f MiB, of which the rows to be written are %.0f\n", peak_memory_mib(),
+              static_cast<double>(table.retrieval_vectors().size_bytes()) / 0x1p20);
+}
+
+int run(int argc, char** argv) {
+  if (argc < 4) {
+    std::fprintf(stderr,
+                 "usage: bench_ingest_readers DIRECTORY ROWS DIM [INDEX] [READERS] "
+                 "[MS_BETWEEN_QUERIES] [ROWS_OF_A_COMMIT]\n");
+    return 2;
+  }
+  Settings settings;
+  settings.directory = argv[1];
+  settings.num_rows = std::strtoull(argv[2], nullptr, 10);
+  settings.dim = std::atoi(argv[3]);
+  if (argc > 4) settings.spec = argv[4];
+  if (argc > 5) settings.num_readers = std::atoi(argv[5]);
+  if (argc > 6) settings.between_queries = milliseconds(std::atoi(argv[6]));
+  if (argc > 7) settings.rows_of_a_commit = std::strtoull(argv[7], nullptr, 10);
+  measure(settings);
+  return 0;
+}
+
+}  // namespace
+}  // namespace mmra::bench
+
+int main(int argc, char** argv) { return mmra::bench::run_main(mmra::bench::run, argc, argv); }

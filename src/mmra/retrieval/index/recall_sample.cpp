@@ -1,0 +1,229 @@
+#include "mmra/retrieval/index/recall_sample.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "mmra/core/error.h"
+#include "mmra/core/threads.h"
+#include "mmra/retrieval/matrix_product.h"
+#include "mmra/retrieval/similarity.h"
+
+namespace mmra::retrieval {
+namespace {
+
+constexpr std::size_t kSampledQueries = 1000;
+// Under filters every third is asked: there are more of these measurements, and wider searches.
+constexpr std::size_t kFilteredStride = 3;
+constexpr std::size_t kRecallAt = 10;
+constexpr std::size_t kQueriesPerProduct = 64;
+constexpr std::size_t kRowsPerProduct = 4096;
+constexpr std::size_t kQueriesPerTask = 8;
+constexpr std::size_t kVectorsWorthThreads = 4096;
+// One-sided, 95 %, of a normal distribution.
+constexpr double kStandardErrors = 1.645;
+// Among fewer vectors than that, a scan is quicker than any index.
+constexpr std::size_t kLeastFiltered = 1024;
+constexpr int kLeastPlaces = 12;
+constexpr int kMostPlaces = 1024;
+// Of what may be missed, so much may be for the sake of too few places that are proposed; the rest
+// is missed by lists that are not looked at.
+constexpr double kMissedByPlaces = 0.4;
+
+/// The ten best of an interval of places, the worst on top.
+class BestScores {
+ public:
+  void add(float score) {
+    if (heap_.size() == kRecallAt) {
+      if (score <= heap_.front()) return;
+      std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+      heap_.pop_back();
+    }
+    heap_.push_back(score);
+    std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+  }
+  void add(const BestScores& others) {
+    for (const float score : others.heap_) add(score);
+  }
+  [[nodiscard]] std::size_t size() const { return heap_.size(); }
+  [[nodiscard]] float worst() const { return heap_.front(); }
+
+ private:
+  std::vector<float> heap_;
+};
+
+/// The least number from `least` on that is enough, to within a sixteenth; `most` where none is.
+/// What is enough for one is, but for chance, for every larger one.
+int find_least(int least, int most, const std::function<bool(int)>& is_enough) {
+  int low = least - 1;  // is not enough
+  int high = least;
+  while (high < most && !is_enough(high)) {
+    low = high;
+    high = std::min(most, std::max(high + 1, 2 * high));
+  }
+  while (high - low > std::max(1, high / 16)) {
+    const int between = low + (high - low) / 2;
+    (is_enough(between) ? high : low) = between;
+  }
+  return high;
+}
+
+}  // namespace
+
+RecallSample::RecallSample(std::span<const float> vectors, std::size_t dim, int num_threads,
+                           const std::stop_token& stop)
+    : vectors_(vectors),
+      dim_(dim),
+      num_threads_(vectors.size() / dim < kVectorsWorthThreads ? 1 : num_threads),
+      stop_(stop) {
+  const std::size_t num_vectors = end_of(0);
+  if (num_vectors <= kRecallAt) return;
+  queries_.resize(std::min(kSampledQueries, num_vectors));
+  for (std::size_t i = 0; i < queries_.size(); ++i) {
+    queries_[i].place = i * num_vectors / queries_.size();
+  }
+  parallel_for(queries_.size(), kQueriesPerProduct, num_threads_,
+               [&](std::size_t begin, std::size_t end) {
+                 find_thresholds(std::span(queries_).subspan(begin, end - begin));
+               });
+}
+
+void RecallSample::find_thresholds(std::span<Query> queries) const {
+  std::vector<float> rows;
+  for (const Query& query : queries) {
+    rows.insert(rows.end(), vector(query.place).begin(), vector(query.place).end());
+  }
+  // Of the places from the half on, of those from the quarter to the half …
+  std::vector<std::array<BestScores, kNumEfforts>> best(queries.size());
+  std::vector<float> scores;
+  for (std::size_t halving = kNumEfforts; halving-- > 0;) {
+    const std::size_t end = end_of(halving);
+    const std::size_t begin = halving + 1 < kNumEfforts ? end_of(halving + 1) : 0;
+    for (std::size_t first = begin; first < end; first += kRowsPerProduct) {
+      if (stop_.stop_requested()) throw Interrupted();
+      const std::size_t count = std::min(kRowsPerProduct, end - first);
+      scores.resize(queries.size() * count);
+      multiply_by_transposed({rows.data(), queries.size(), dim_},
+                             {vectors_.data() + first * dim_, count, dim_}, scores.data());
+      for (std::size_t q = 0; q < queries.size(); ++q) {
+        for (std::size_t i = 0; i < count; ++i) {
+          if (first + i != queries[q].place) best[q][halving].add(scores[q * count + i]);
+        }
+      }
+    }
+  }
+  // Whatever is as similar but for rounding is as good.
+  constexpr float kRounding = 1e-5F;
+  for (std::size_t q = 0; q < queries.size(); ++q) {
+    BestScores all;
+    for (std::size_t halving = kNumEfforts; halving-- > 0;) {
+      all.add(best[q][halving]);
+      queries[q].num_nearest[halving] = all.size();
+      queries[q].thresholds[halving] = all.size() == 0 ? 0.0F : all.worst() - kRounding;
+    }
+  }
+}
+
+double RecallSample::recall_of(const FaissIndex& index, SearchEffort effort, std::size_t halving,
+                               const Query& query) const {
+  const std::size_t end = end_of(halving);
+  const Admission is_before_end = [end](std::size_t place) { return place < end; };
+  const bool asks = halving > 0 && !index.only_proposes();
+  // One place is the query's own. A graph is walked around it: nobody finds its neighbours as well
+  // as a query that is one of its vectors does.
+  const auto found =
+      index.search(vector(query.place), index.places_for(kRecallAt, effort) + 1, effort.width,
+                   asks ? &is_before_end : nullptr, share_of_effort(halving), end, {},
+                   static_cast<std::int32_t>(query.place));
+  std::size_t num_found = 0;
+  for (const Found& each : found) {
+    const auto place = static_cast<std::size_t>(each.place);
+    if (place == query.place) continue;
+    const float similarity = canonical_similarity(vector(query.place), vector(place));
+    num_found += similarity >= query.thresholds[halving] ? 1 : 0;
+  }
+  const std::size_t num_nearest = query.num_nearest[halving];
+  if (num_nearest == 0) return 1.0;
+  return static_cast<double>(std::min(num_found, num_nearest)) / static_cast<double>(num_nearest);
+}
+
+MeasuredRecall RecallSample::recall_of(const FaissIndex& index, SearchEffort effort,
+                                       std::size_t halving) const {
+  const std::size_t stride = halving == 0 ? 1 : kFilteredStride;
+  std::vector<double> recalls((queries_.size() + stride - 1) / stride);
+  if (recalls.empty()) return {};
+  parallel_for(recalls.size(), kQueriesPerTask, num_threads_,
+               [&](std::size_t begin, std::size_t end) {
+                 if (stop_.stop_requested()) throw Interrupted();
+                 for (std::size_t i = begin; i < end; ++i) {
+                   recalls[i] = recall_of(index, effort, halving, queries_[i * stride]);
+                 }
+               });
+  double sum = 0.0;
+  double squares = 0.0;
+  for (const double recall : recalls) {
+    sum += recall;
+    squares += recall * recall;
+  }
+  const auto count = static_cast<double>(recalls.size());
+  const double mean = sum / count;
+  const double variance = std::max(0.0, squares / count - mean * mean);
+  return {mean, mean - kStandardErrors * std::sqrt(variance / count)};
+}
+
+namespace {
+
+class EffortChooser {
+ public:
+  EffortChooser(FaissIndex& index, const RecallSample& sample, double wanted)
+      : index_(index), sample_(sample), wanted_(wanted) {}
+
+  [[nodiscard]] SearchEffort choose(std::size_t halving, int least_width) {
+    const int most = index_.most_width();
+    SearchEffort effort;
+    effort.places = index_.places_are_measured() ? kMostPlaces : 0;
+    const double by_width =
+        index_.places_are_measured() ? wanted_ + kMissedByPlaces * (1.0 - wanted_) : wanted_;
+    effort.width = find_least(std::min(least_width, most), most, [&](int width) {
+      return recall_of({width, effort.places}, halving) >= by_width;
+    });
+    if (index_.places_are_measured()) {
+      effort.places = find_least(kLeastPlaces, kMostPlaces, [&](int places) {
+        return recall_of({effort.width, places}, halving) >= wanted_;
+      });
+    }
+    return effort;
+  }
+
+ private:
+  [[nodiscard]] double recall_of(SearchEffort effort, std::size_t halving) {
+    index_.set_width(effort.width);
+    return sample_.recall_of(index_, effort, halving).lower;
+  }
+
+  FaissIndex& index_;
+  const RecallSample& sample_;
+  double wanted_;
+};
+
+}  // namespace
+
+ChosenEfforts choose_efforts(FaissIndex& index, const RecallSample& sample, double wanted_recall) {
+  EffortChooser chooser(index, sample, wanted_recall);
+  ChosenEfforts chosen;
+  SearchEffort effort = chooser.choose(0, index.least_width());
+  index.set_width(effort.width);
+  chosen.efforts.fill(effort);
+  chosen.recall = static_cast<float>(sample.recall_of(index, effort).mean);
+  if (!index.looks_wider_for_filters()) return chosen;
+  for (std::size_t halving = 1; halving < kNumEfforts; ++halving) {
+    if (index.num_vectors() >> halving >= kLeastFiltered) {
+      effort = chooser.choose(halving, effort.width);
+    } else {
+      effort.width = std::min(2 * effort.width, index.most_width());
+    }
+    chosen.efforts[halving] = effort;
+  }
+  return chosen;
+}
+
+}  // namespace mmra::retrieval

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "mmra/retrieval/index/faiss_index.h"
+#include "mmra/retrieval/index/search_effort.h"
+
+namespace mmra::retrieval {
+
+/// What a search finds of the ten nearest, measured.
+struct MeasuredRecall {
+  double mean = 1.0;
+  /// The mean of all vectors as queries is at least that, at a confidence of 95 % (the sample's
+  /// mean less 1.645 of its standard errors).
+  double lower = 1.0;
+};
+
+/// Some of an index's own vectors as queries, and how similar the tenth-nearest other one of each
+/// is: among all, and among the first half, quarter … of the places, as a filter by time admits
+/// them.
+class RecallSample {
+ public:
+  /// `vectors`: row-major [n × dim], as long as this lives. Throws Interrupted.
+  RecallSample(std::span<const float> vectors, std::size_t dim, int num_threads,
+               const std::stop_token& stop);
+
+  /// The recall at 10 of searches of this effort among the first n / 2^halving places.
+  [[nodiscard]] MeasuredRecall recall_of(const FaissIndex& index, SearchEffort effort,
+                                         std::size_t halving = 0) const;
+
+ private:
+  struct Query {
+    std::size_t place;
+    std::array<float, kNumEfforts> thresholds;  ///< whoever is as similar is one of the ten
+    std::array<std::size_t, kNumEfforts> num_nearest;
+  };
+
+  [[nodiscard]] std::span<const float> vector(std::size_t place) const {
+    return vectors_.subspan(place * dim_, dim_);
+  }
+  [[nodiscard]] std::size_t end_of(std::size_t halving) const {
+    return (vectors_.size() / dim_) >> halving;
+  }
+  void find_thresholds(std::span<Query> queries) const;
+  [[nodiscard]] double recall_of(const FaissIndex& index, SearchEffort effort, std::size_t halving,
+                                 const Query& query) const;
+
+  std::span<const float> vectors_;
+  std::size_t dim_;
+  int num_threads_;
+  std::stop_token stop_;
+  std::vector<Query> queries_;
+};
+
+/// The least efforts by which such an index finds `wanted_recall` of the ten nearest, by the lower
+/// bound, and what the first of them finds. Searches with a filter are measured where the kind of
+/// index must look wider then. Sets the index's own width where it has one.
+struct ChosenEfforts {
+  SearchEfforts efforts;
+  float recall = 1.0F;
+};
+[[nodiscard]] ChosenEfforts choose_efforts(FaissIndex& index, const RecallSample& sample,
+                                           double wanted_recall);
+
+}  // namespace mmra::retrieval
