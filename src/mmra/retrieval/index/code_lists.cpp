@@ -53,6 +53,8 @@ MMRA_VECTORISED void round_parts(const float* products, std::size_t num_parts, c
   for (std::size_t part = 0; part < num_parts; ++part) {
     for (std::size_t code = 0; code < kCodes; ++code) {
       const float entry = (products[part * kCodes + code] - lows[part]) * scale;
+      // Never negative, and lround() is not vectorised.
+      // NOLINTNEXTLINE(bugprone-incorrect-roundings)
       to[part * kCodes + code] = static_cast<std::uint8_t>(static_cast<int>(entry + 0.5F));
     }
   }
