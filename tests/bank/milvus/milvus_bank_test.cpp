@@ -42,6 +42,7 @@ class OnMilvus : public testing::OnAnyEngine {
     client_ = std::make_unique<MilvusClient>(address_, milvus_options_from_environment());
     const auto bank = create_bank(place("bank"), small_schema());
     std::vector<StoredRecord> records;
+    records.reserve(kRecords);
     for (int i = 0; i < kRecords; ++i) records.push_back(made_record(id(i)));
     bank->put(records);
   }
