@@ -195,9 +195,9 @@ int run(int argc, char** argv) {
   app.add_option("--precision", precision_name)->check(CLI::IsMember({"auto", "f32", "bf16"}));
   app.add_flag("--serve", serves, "captions for every line of input");
   CLI11_PARSE(app, argc, argv);
-  const Precision precision = resolve(precision_name == "f32"    ? Precision::kFloat32
-                                      : precision_name == "bf16" ? Precision::kBFloat16
-                                                                 : Precision::kAuto);
+  const Precision precision = encoders::resolve(precision_name == "f32"    ? Precision::kFloat32
+                                                : precision_name == "bf16" ? Precision::kBFloat16
+                                                                           : Precision::kAuto);
   omp_set_num_threads(threads);
   const Captioning captioning(folder, precision, num_frames, num_beams);
   if (serves) {

@@ -316,9 +316,9 @@ int run(int argc, char** argv) {
   app.add_option("--serve", served, "a pass of this case for every line of input")
       ->check(CLI::IsMember(names));
   CLI11_PARSE(app, argc, argv);
-  const Precision precision = resolve(precision_name == "f32"    ? Precision::kFloat32
-                                      : precision_name == "bf16" ? Precision::kBFloat16
-                                                                 : Precision::kAuto);
+  const Precision precision = encoders::resolve(precision_name == "f32"    ? Precision::kFloat32
+                                                : precision_name == "bf16" ? Precision::kBFloat16
+                                                                           : Precision::kAuto);
   omp_set_num_threads(threads);
   if (!served.empty()) {
     serve(served, kCases.at(served), precision);
