@@ -1,7 +1,5 @@
 #include "mmra/bank/table_source.h"
 
-#include <algorithm>
-#include <ranges>
 #include <utility>
 
 namespace mmra::bank {
@@ -37,9 +35,17 @@ std::vector<RowOrigin> merge_rows(const Snapshot& seen, const TableChanges::Sinc
   };
   for (std::size_t i = 0; i < since.ids.size(); ++i) {
     const std::string& id = since.ids[i];
-    const auto later = std::views::iota(row, table.num_rows());
-    take_rows_before(
-        *std::ranges::partition_point(later, [&](std::size_t at) { return table.id(at) < id; }));
+    std::size_t high = table.num_rows();
+    std::size_t low = row;
+    while (low < high) {
+      const std::size_t middle = low + (high - low) / 2;
+      if (table.id(middle) < id) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    take_rows_before(low);
     if (row < table.num_rows() && table.id(row) == id) ++row;
     const auto record = seen.find(id);
     if (!record) continue;
