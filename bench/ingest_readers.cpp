@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include "clustered_table.h"
+#include "clustered_records.h"
 #include "measured.h"
 #include "mmra/bank/bank_files.h"
 #include "mmra/bank/memory_bank.h"
@@ -43,32 +43,6 @@ struct Settings {
   milliseconds between_queries{20};
   std::size_t rows_of_a_commit = 2000;
 };
-
-bank::BankSchema schema_of(int dim) {
-  bank::BankSchema schema;
-  schema.encoders_name = "none";
-  schema.encoders_fingerprint = "none";
-  schema.num_frames = 1;
-  schema.visual_dim = dim;
-  schema.text_dim = dim;
-  schema.retrieval_dim = dim;
-  return schema;
-}
-
-bank::StoredRecord record_of(const ClusteredTable& table, std::size_t row) {
-  const auto dim = static_cast<std::size_t>(table.retrieval_dim());
-  bank::StoredRecord stored;
-  stored.record.id = "video-" + std::to_string(100'000'000 + row);
-  stored.record.title = "a title of the usual length, number " + std::to_string(row);
-  stored.record.popularity = static_cast<double>(row % 1000);
-  stored.record.posted_at = table.posted_at(row);
-  const auto vector = table.retrieval_vectors().subspan(row * dim, dim);
-  stored.features.retrieval_vector.assign(vector.begin(), vector.end());
-  stored.features.text_tokens.num_tokens = 1;
-  stored.features.text_tokens.dim = table.retrieval_dim();
-  stored.features.text_tokens.values.resize(dim);
-  return stored;
-}
 
 /// What readers search by now: always a table with its index, whole.
 class Current {
@@ -182,7 +156,7 @@ void write(bank::MemoryBank& bank, const ClusteredTable& table, const Settings& 
     for (std::size_t first = begin; first < begin + step; first += settings.rows_of_a_commit) {
       std::vector<bank::StoredRecord> records;
       const std::size_t end = std::min(begin + step, first + settings.rows_of_a_commit);
-      for (std::size_t row = first; row < end; ++row) records.push_back(record_of(table, row));
+      for (std::size_t row = first; row < end; ++row) records.push_back(record_of(table, row, 1));
       bank.put(records);
     }
     std::printf("%zu rows: %.0f rows/s, %.0f from the first on\n", begin + step,

@@ -51,6 +51,11 @@ class Communicator {
   return ranks == nullptr || ranks->size() == 1;
 }
 
+/// Whether this process is the one that writes: alone, or rank 0.
+[[nodiscard]] inline bool is_first(const Communicator* ranks) {
+  return ranks == nullptr || ranks->is_first();
+}
+
 /// Whether `value` is true on any rank.
 [[nodiscard]] bool any_of(Communicator& communicator, bool value);
 

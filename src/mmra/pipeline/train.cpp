@@ -180,10 +180,6 @@ void append_from(distributed::Communicator& ranks, int from, std::size_t count,
   std::memcpy(to.data() + begin, bytes.data(), bytes.size());
 }
 
-bool is_first(const TrainRequest& request) {
-  return request.ranks == nullptr || request.ranks->is_first();
-}
-
 void require_learns_in_epochs(const System& system) {
   if (system.learns_in_epochs()) return;
   throw Error(ErrorKind::kUnsupported,
@@ -238,8 +234,9 @@ Rows retrieve_for_training(const bank::FeatureTable& features, const bank::BankT
                            std::vector<std::int32_t> valid_rows, int k, const TrainRequest& request,
                            ProgressSink& progress) {
   const auto retrieve = [&](std::vector<std::int32_t> rows) {
-    if (!distributed::is_alone(request.ranks))
+    if (!distributed::is_alone(request.ranks)) {
       return retrieve_together(table, std::move(rows), k, request);
+    }
     return retrieve_for_rows(table, std::move(rows), k, request.rules, request.num_threads,
                              request.stop);
   };
@@ -371,16 +368,17 @@ TrainSummary train_model(const TrainRequest& request, ProgressSink& progress) {
   require_rows(train_rows.size(), kMinTrainRows, "train", run);
   require_rows(valid_rows.size(), kMinValidRows, "valid", run);
   system.take_from_bank(run, loaded.info.schema, labels_of(loaded.features, train_rows));
-  if (!distributed::is_alone(request.ranks))
+  if (!distributed::is_alone(request.ranks)) {
     require_same_run(run, fingerprint_run(run, loaded.info));
-  if (is_first(request)) prepare_model_directory(request);
+  }
+  if (distributed::is_first(request.ranks)) prepare_model_directory(request);
 
   const Rows rows =
       retrieve_for_training(loaded.features, *table, std::move(train_rows), std::move(valid_rows),
                             system.num_instances(run), run, progress);
   TrainSummary summary;
   const auto predictor = learn(system.make(run), rows, run, loaded, *table, summary, progress);
-  if (!is_first(request)) return summary;
+  if (!distributed::is_first(request.ranks)) return summary;
   assess(*predictor, rows, run.interval_level, summary);
   summary.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

@@ -1,21 +1,14 @@
 #include "mmra/retrieval/similarity.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "mmra/core/vectorised.h"
+#include "mmra/retrieval/lanes.h"
 
 namespace mmra::retrieval {
 namespace {
 
-/// So many floats at once: what a register of AVX2 holds.
-typedef float Lanes8 __attribute__((vector_size(32)));
-typedef float Lanes4 __attribute__((vector_size(16)));
-constexpr std::size_t kLanes = 8;
-constexpr std::size_t kSums = 4;  // that do not wait for each other
-
-/// Part of what is compiled for each kind of processor. Sums are added in halves and never leave
-/// the registers: by way of memory that takes as long as the products.
+/// Part of what is compiled for each kind of processor.
 [[gnu::always_inline]] inline float inner_product(const float* a, const float* b, std::size_t dim) {
   Lanes8 sums[kSums] = {};
   std::size_t i = 0;
@@ -23,15 +16,12 @@ constexpr std::size_t kSums = 4;  // that do not wait for each other
     for (std::size_t j = 0; j < kSums; ++j) {
       Lanes8 x;
       Lanes8 y;
-      std::memcpy(&x, a + i + j * kLanes, sizeof x);
-      std::memcpy(&y, b + i + j * kLanes, sizeof y);
+      load(a + i + j * kLanes, x);
+      load(b + i + j * kLanes, y);
       sums[j] += x * y;
     }
   }
-  const Lanes8 eight = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  const Lanes4 four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
-                      __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
-  float sum = (four[0] + four[2]) + (four[1] + four[3]);
+  float sum = sum_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
   for (; i < dim; ++i) sum += a[i] * b[i];
   return sum;
 }
@@ -44,11 +34,11 @@ MMRA_VECTORISED float quick_similarity(const float* a, const float* b, std::size
 
 MMRA_VECTORISED std::size_t find_at_least(const float* scores, std::size_t size, std::size_t begin,
                                           float threshold) {
-  constexpr std::size_t kLanes = 32;
+  constexpr std::size_t kTogether = 32;
   std::size_t i = begin;
-  for (; i + kLanes <= size; i += kLanes) {
+  for (; i + kTogether <= size; i += kTogether) {
     std::int32_t found = 0;
-    for (std::size_t lane = 0; lane < kLanes; ++lane) found |= scores[i + lane] >= threshold;
+    for (std::size_t lane = 0; lane < kTogether; ++lane) found |= scores[i + lane] >= threshold;
     if (found != 0) break;
   }
   while (i < size && !(scores[i] >= threshold)) ++i;

@@ -252,8 +252,7 @@ TrainingHistory train(model::IterativePredictor& predictor, const TrainingData& 
       history.best_epoch = epoch;
       predictor.keep_best();
     }
-    if (distributed::is_alone(options.ranks) || options.ranks->is_first())
-      checkpoint.save(predictor, history);
+    if (distributed::is_first(options.ranks)) checkpoint.save(predictor, history);
     progress.note(describe(record, best));
   }
   predictor.restore_best();

@@ -11,6 +11,7 @@
 
 #include "expect_error.h"
 #include "made_model.h"
+#include "mmra/core/bfloat16.h"
 #include "mmra/encoders/pretrained/precision.h"
 #include "mmra/encoders/pretrained/row_kernels.h"
 

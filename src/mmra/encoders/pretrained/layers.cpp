@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "mmra/core/bfloat16.h"
 #include "mmra/encoders/pretrained/parallel_rows.h"
 #include "mmra/encoders/pretrained/row_kernels.h"
 

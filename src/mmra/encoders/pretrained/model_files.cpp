@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "mmra/core/bfloat16.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/core/float16.h"

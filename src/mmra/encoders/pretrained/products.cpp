@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "mmra/core/bfloat16.h"
 #include "mmra/core/error.h"
 #include "mmra/encoders/pretrained/parallel_rows.h"
 #include "mmra/encoders/pretrained/row_kernels.h"

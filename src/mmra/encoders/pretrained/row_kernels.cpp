@@ -163,31 +163,12 @@ MMRA_INLINE void add_scaled_impl(float* y, const float* x, float factor, std::in
   for (; i < size; ++i) y[i] += factor * x[i];
 }
 
-MMRA_INLINE void widen_impl(const std::uint16_t* from, float* to, std::int64_t size) {
-  for (std::int64_t i = 0; i < size; ++i) {
-    const std::uint32_t bits = static_cast<std::uint32_t>(from[i]) << 16;
-    std::memcpy(to + i, &bits, sizeof(bits));
-  }
-}
-
-MMRA_INLINE void round_impl(const float* from, std::uint16_t* to, std::int64_t size) {
-  for (std::int64_t i = 0; i < size; ++i) {
-    std::uint32_t bits = 0;
-    std::memcpy(&bits, from + i, sizeof(bits));
-    const std::uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
-    const std::uint32_t quiet_nan = (bits >> 16) | 0x40U;
-    to[i] = static_cast<std::uint16_t>((bits & 0x7FFFFFFFU) > 0x7F800000U ? quiet_nan : rounded);
-  }
-}
-
 /// One set of the loops, compiled for one kind of processor.
 struct Kernels {
   void (*layer_norm)(const float*, const float*, const float*, float, float*, std::int64_t);
   void (*softmax)(float*, float, std::int64_t);
   float (*dot)(const float*, const float*, std::int64_t);
   void (*add_scaled)(float*, const float*, float, std::int64_t);
-  void (*widen)(const std::uint16_t*, float*, std::int64_t);
-  void (*round)(const float*, std::uint16_t*, std::int64_t);
 };
 
 // NOLINTBEGIN(bugprone-macro-parentheses): an attribute is no expression.
@@ -206,13 +187,7 @@ struct Kernels {
     ATTRIBUTE static void add_scaled(float* y, const float* x, float factor, std::int64_t size) { \
       add_scaled_impl<LANES>(y, x, factor, size);                                                 \
     }                                                                                             \
-    ATTRIBUTE static void widen(const std::uint16_t* from, float* to, std::int64_t size) {        \
-      widen_impl(from, to, size);                                                                 \
-    }                                                                                             \
-    ATTRIBUTE static void round(const float* from, std::uint16_t* to, std::int64_t size) {        \
-      round_impl(from, to, size);                                                                 \
-    }                                                                                             \
-    static constexpr Kernels kAll{layer_norm, softmax, dot, add_scaled, widen, round};            \
+    static constexpr Kernels kAll{layer_norm, softmax, dot, add_scaled};                          \
   }
 // NOLINTEND(bugprone-macro-parentheses)
 
@@ -255,14 +230,6 @@ float dot(const float* a, const float* b, std::int64_t size) noexcept {
 
 void add_scaled(float* y, const float* x, float factor, std::int64_t size) noexcept {
   kernels().add_scaled(y, x, factor, size);
-}
-
-void widen_bfloat16(const std::uint16_t* from, float* to, std::int64_t size) noexcept {
-  kernels().widen(from, to, size);
-}
-
-void round_to_bfloat16(const float* from, std::uint16_t* to, std::int64_t size) noexcept {
-  kernels().round(from, to, size);
 }
 
 }  // namespace mmra::encoders

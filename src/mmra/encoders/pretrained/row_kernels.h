@@ -20,10 +20,4 @@ void softmax_row(float* x, float scale, std::int64_t size) noexcept;
 /// y ← y + factor · x.
 void add_scaled(float* y, const float* x, float factor, std::int64_t size) noexcept;
 
-/// Bits of bfloat16 to the float32 that they are.
-void widen_bfloat16(const std::uint16_t* from, float* to, std::int64_t size) noexcept;
-
-/// To nearest even; NaN stays NaN.
-void round_to_bfloat16(const float* from, std::uint16_t* to, std::int64_t size) noexcept;
-
 }  // namespace mmra::encoders

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "mmra/core/bfloat16.h"
 #include "mmra/core/error.h"
-#include "mmra/model/neural/bfloat16_rows.h"
 
 namespace mmra::model::neural {
 namespace {

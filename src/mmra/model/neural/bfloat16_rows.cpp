@@ -3,37 +3,15 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
+#include <vector>
+
+#include "mmra/core/vectorised.h"
 
 namespace mmra::model::neural {
 namespace {
 
 /// Rows that one thread sums up, whatever the number of threads.
 constexpr std::int64_t kRowsOfSum = 64;
-
-// Compiled for several processors; the loader takes the best one that is there.
-#define MMRA_VECTORISED __attribute__((target_clones("arch=skylake-avx512", "avx2", "default")))
-
-/// To nearest even; a NaN stays one.
-inline BFloat16Bits round_one(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
-  const std::uint32_t quiet = (bits >> 16) | 0x40U;
-  return static_cast<BFloat16Bits>((bits & 0x7FFFFFFFU) > 0x7F800000U ? quiet : rounded);
-}
-
-MMRA_VECTORISED void round_range(const float* __restrict from, BFloat16Bits* __restrict to,
-                                 std::int64_t size) {
-  for (std::int64_t i = 0; i < size; ++i) to[i] = round_one(from[i]);
-}
-
-MMRA_VECTORISED void widen_range(const BFloat16Bits* __restrict from, float* __restrict to,
-                                 std::int64_t size) {
-  for (std::int64_t i = 0; i < size; ++i) {
-    to[i] = std::bit_cast<float>(static_cast<std::uint32_t>(from[i]) << 16);
-  }
-}
 
 MMRA_VECTORISED void add_range(const float* __restrict x, float* __restrict sums,
                                std::int64_t size) {
@@ -50,8 +28,6 @@ MMRA_VECTORISED void tanh_gradient(const float* __restrict dy, const float* __re
   for (std::int64_t i = 0; i < size; ++i) g[i] = dy[i] * (1.0F - y[i] * y[i]);
 }
 
-#undef MMRA_VECTORISED
-
 /// Calls `body` for ranges of rows, large enough to be worth a thread.
 template <typename Body>
 void for_rows(std::int64_t rows, std::int64_t columns, const Body& body) {
@@ -61,14 +37,10 @@ void for_rows(std::int64_t rows, std::int64_t columns, const Body& body) {
 
 }  // namespace
 
-void round_to_bfloat16(const float* from, BFloat16Bits* to, std::int64_t size) {
-  round_range(from, to, size);
-}
-
 void round_rows(RowBlock<const float> from, RowBlock<BFloat16Bits> to) {
   for_rows(from.rows, from.columns, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t r = first; r < last; ++r) {
-      round_range(from.data + r * from.stride, to.data + r * to.stride, from.columns);
+      round_to_bfloat16(from.data + r * from.stride, to.data + r * to.stride, from.columns);
     }
   });
 }
@@ -84,7 +56,7 @@ void copy_rows(RowBlock<const BFloat16Bits> from, RowBlock<BFloat16Bits> to) {
 void widen_rows(RowBlock<const BFloat16Bits> from, RowBlock<float> to) {
   for_rows(from.rows, from.columns, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t r = first; r < last; ++r) {
-      widen_range(from.data + r * from.stride, to.data + r * to.stride, from.columns);
+      widen_bfloat16(from.data + r * from.stride, to.data + r * to.stride, from.columns);
     }
   });
 }
@@ -107,7 +79,7 @@ void round_gradient(RowBlock<const float> dy, const float* y, Activation activat
           by(gradient, y + r * width, row.data(), width);
           gradient = row.data();
         }
-        round_range(gradient, to.data + r * to.stride, width);
+        round_to_bfloat16(gradient, to.data + r * to.stride, width);
         if (column_sums != nullptr) add_range(gradient, sums.data() + part * width, width);
       }
     }

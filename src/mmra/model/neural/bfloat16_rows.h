@@ -1,14 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+
+#include "mmra/core/bfloat16.h"
 
 namespace mmra::model::neural {
 
 // Rows of float32 to rows of bfloat16 (its bits, to nearest even) and back, for the processor's
 // widest vectors, on LibTorch's threads.
-
-using BFloat16Bits = std::uint16_t;
 
 /// What is done to each element of a layer's output.
 enum class Activation { kNone, kRelu, kTanh };
@@ -21,9 +20,6 @@ struct RowBlock {
   std::int64_t columns = 0;
   std::int64_t stride = 0;
 };
-
-/// On the calling thread.
-void round_to_bfloat16(const float* from, BFloat16Bits* to, std::int64_t size);
 
 void round_rows(RowBlock<const float> from, RowBlock<BFloat16Bits> to);
 void copy_rows(RowBlock<const BFloat16Bits> from, RowBlock<BFloat16Bits> to);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "mmra/core/vectorised.h"
+#include "mmra/retrieval/lanes.h"
 
 namespace mmra::retrieval {
 namespace {
@@ -11,22 +12,7 @@ namespace {
 constexpr float kLargestCode = 255.0F;
 constexpr std::size_t kCacheLine = 64;
 
-typedef float Lanes8 __attribute__((vector_size(32)));
 typedef std::uint8_t Bytes8 __attribute__((vector_size(8)));
-constexpr std::size_t kLanes = 8;
-constexpr std::size_t kSums = 4;  // that do not wait for each other
-
-[[gnu::always_inline]] inline float sum_of(const Lanes8& lanes) {
-  float sum = 0.0F;
-  for (std::size_t i = 0; i < kLanes; ++i) sum += lanes[i];
-  return sum;
-}
-
-// Registers are handed over by reference: returned, they would need AVX2 everywhere.
-[[gnu::always_inline]] inline void load(const float* from, Lanes8& to) {
-  std::memcpy(&to, from, sizeof to);
-}
-
 [[gnu::always_inline]] inline void widen(const std::uint8_t* from, Lanes8& to) {
   Bytes8 bytes;
   std::memcpy(&bytes, from, sizeof bytes);

@@ -264,8 +264,7 @@ class QuerySearch {
       return;
     }
     if (segment.index().only_proposes()) {
-      std::size_t num_refused = 0;
-      compare(placed, found, /*all_are_admitted=*/true, num_refused);
+      static_cast<void>(compare(placed, found, /*all_are_admitted=*/true));
       return;
     }
     for (const Found& each : found) {
@@ -279,9 +278,8 @@ class QuerySearch {
     const FaissIndex& index = placed.segment->index();
     const std::vector<Found> found = index.search(vector_, index.places_for(k_, effort),
                                                   effort.width, nullptr, 1.0, end, prepared_);
-    std::size_t num_refused = 0;
     const std::size_t num_before = candidates_.size();
-    compare(placed, found, /*all_are_admitted=*/false, num_refused);
+    const std::size_t num_refused = compare(placed, found, /*all_are_admitted=*/false);
     if (num_refused <= k_ && candidates_.size() - num_before >= std::min(k_, found.size())) {
       return true;
     }
@@ -289,9 +287,9 @@ class QuerySearch {
     return false;
   }
 
-  /// Keeps the best of what was proposed, by their vectors.
-  void compare(const PlacedSegment& placed, std::span<const Found> found, bool all_are_admitted,
-               std::size_t& num_refused) {
+  /// Keeps the best of what was proposed, by their vectors. How many of them were refused.
+  std::size_t compare(const PlacedSegment& placed, std::span<const Found> found,
+                      bool all_are_admitted) {
     std::vector<std::int32_t> rows;
     rows.reserve(found.size());
     for (const Found& each : found) {
@@ -300,8 +298,9 @@ class QuerySearch {
     }
     std::vector<Candidate> best;
     best.reserve(k_ + kSpare);
-    num_refused = keep_best(rows, row_vector(0), rows, all_are_admitted, best);
+    const std::size_t num_refused = keep_best(rows, row_vector(0), rows, all_are_admitted, best);
     candidates_.insert(candidates_.end(), best.begin(), best.end());
+    return num_refused;
   }
 
   /// `best` is a heap of the k best and a few, the worst on top: float32 in this order of summation
