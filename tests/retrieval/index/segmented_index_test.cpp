@@ -205,7 +205,7 @@ TEST_F(Segments, AnUpdatePutsTheTailIntoASegment) {
   EXPECT_THAT(index->tail(), IsEmpty());
   EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), {}), 0.95);
 
-  append(5000);
+  append(7000);
   EXPECT_EQ(update(/*all=*/false).num_made, 1U) << "so many are";
   index = open();
   EXPECT_THAT(index->tail(), IsEmpty());
@@ -241,18 +241,72 @@ TEST_F(Segments, AnIndexOfAnotherSpecIsRebuilt) {
 }
 
 TEST_F(Segments, AnUpdateOfTooFewRowsForTheKindTakesMoreOfThem) {
-  build("IVF2000,Flat");
-  rows_.resize(1900);
+  build("IVF16,PQ8");
+  rows_.resize(200);
   change();
-  EXPECT_EQ(update(/*all=*/false).num_made, 0U);
+  EXPECT_EQ(update(/*all=*/false).num_made, 0U) << "256 centroids are not made of 200 rows";
   EXPECT_THAT(open()->segments(), IsEmpty());
-  EXPECT_THAT(open()->tail(), SizeIs(1900));
+  EXPECT_THAT(open()->tail(), SizeIs(200));
   append(1100);
-  build("IVF2000,Flat");
-  append(300);
-  EXPECT_EQ(update(/*all=*/true).num_made, 1U) << "300 rows alone make no 2000 lists";
+  build("IVF16,PQ8");
+  append(200);
+  EXPECT_EQ(update(/*all=*/true).num_made, 1U);
   EXPECT_THAT(open()->segments(), SizeIs(1));
   EXPECT_THAT(open()->tail(), IsEmpty());
+}
+
+TEST_F(Segments, APartOfABankHasAsManyListsAsItsRowsAreWorth) {
+  EXPECT_EQ(FaissIndex::spec_for_part("IVF1024,PQ64x4fs", 32'768), "IVF256,PQ64x4fs");
+  EXPECT_EQ(FaissIndex::spec_for_part("IVF1024,PQ64x4fs", 1'000'000), "IVF1024,PQ64x4fs");
+  EXPECT_EQ(FaissIndex::spec_for_part("OPQ16,IVF4096_HNSW32,PQ16", 10), "OPQ16,IVF1_HNSW32,PQ16");
+  EXPECT_EQ(FaissIndex::spec_for_part("HNSW32", 10), "HNSW32");
+  build("IVF2000,Flat");
+  append(300);
+  EXPECT_EQ(update(/*all=*/true).num_made, 1U) << "300 rows make no 2000 lists";
+  EXPECT_THAT(open()->segments(), SizeIs(2));
+  EXPECT_GE(recall(*open(), *table(), RetrievalPolicy::deployed(), {}), 0.95);
+}
+
+// A bank that grows by as many rows again and again.
+TEST_F(Segments, FourOfOneSizeAreJoined) {
+  rows_ = testing::clustered_rows(5000, kDim, random_);
+  build("IVF8,Flat");
+  std::vector<std::size_t> numbers;
+  for (int i = 0; i < 8; ++i) {
+    append(5000);
+    EXPECT_EQ(update(/*all=*/false).num_made, 1U);
+    const auto index = open();
+    EXPECT_THAT(index->tail(), IsEmpty());
+    numbers.push_back(index->segments().size());
+  }
+  EXPECT_THAT(numbers, ElementsAre(2, 3, 1, 2, 3, 4, 2, 3));
+}
+
+// What was changed, removed or put in between ids by another commit is told apart wherever it is.
+TEST_F(Segments, PlacesAreThoseOfTheirIdsInEveryLaterTable) {
+  build("IVF8,Flat", 700);
+  std::mt19937 random(3);
+  for (int round = 0; round < 30; ++round) {
+    std::erase_if(rows_, [&](const ClusteredRow&) { return random() % 40 == 0; });
+    for (std::size_t i = 0; i < rows_.size(); i += 1 + random() % 200) {
+      ClusteredRow more = testing::clustered_rows(1, kDim, random_).at(0);
+      more.record.id = rows_[i].record.id + static_cast<char>('~' - round);
+      rows_.insert(rows_.begin() + static_cast<std::ptrdiff_t>(i) + 1, std::move(more));
+    }
+    change();
+    const auto index = open();
+    std::set<std::string_view> ids;
+    for (const PlacedSegment& placed : index->segments()) {
+      for (std::size_t place = 0; place < placed.rows.size(); ++place) {
+        const std::string_view id = placed.segment->id(place);
+        const auto row = index->table()->row_of(id);
+        ASSERT_EQ(placed.rows[place], row ? static_cast<std::int32_t>(*row) : PlacedSegment::kDead);
+        if (row) ids.insert(id);
+      }
+    }
+    for (const std::uint32_t row : index->tail()) ids.insert(index->table()->id(row));
+    ASSERT_EQ(ids.size(), rows_.size());
+  }
 }
 
 TEST_F(Segments, AnUpdateThatIsNotWorthItLeavesFilesAlone) {

@@ -21,6 +21,7 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
+#include <regex>
 #include <utility>
 
 #include "mmra/core/error.h"
@@ -35,6 +36,8 @@ namespace {
 // FAISS's own rule is 39 to 256 vectors a centroid; more of them cost time and change nothing.
 constexpr std::size_t kTrainingVectorsPerList = 64;
 constexpr std::size_t kLeastTrainingVectors = 65'536;
+// Lists of fewer vectors make searches no faster: to begin with one costs as much as some tens.
+constexpr std::size_t kLeastVectorsPerList = 128;
 // So many vectors are added at a time to all but graphs.
 constexpr std::size_t kVectorsPerAdd = 16'384;
 constexpr int kSmallestGraphWidth = 16;
@@ -431,6 +434,15 @@ std::size_t FaissIndex::num_needed(const std::string& spec, std::size_t dim) {
   const faiss::ProductQuantizer* quantizer = quantizer_of(*index);
   return std::max({std::size_t{1}, lists == nullptr ? 0 : lists->nlist,
                    quantizer == nullptr ? 0 : quantizer->ksub});
+}
+
+std::string FaissIndex::spec_for_part(const std::string& spec, std::size_t num_vectors) {
+  static const std::regex kLists("IVF([0-9]{1,9})");
+  std::smatch match;
+  if (!std::regex_search(spec, match, kLists)) return spec;
+  const std::size_t most = std::max(std::size_t{1}, num_vectors / kLeastVectorsPerList);
+  const std::size_t num_lists = std::min<std::size_t>(std::stoul(match[1]), most);
+  return match.prefix().str() + "IVF" + std::to_string(num_lists) + match.suffix().str();
 }
 
 FaissIndex FaissIndex::build(const IndexBuild& how, std::span<const float> vectors,

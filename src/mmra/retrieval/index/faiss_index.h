@@ -47,6 +47,9 @@ class FaissIndex {
   static void check_spec(const std::string& spec, std::size_t dim);
   /// How many vectors it takes at least to make such an index, at least 1. Throws as check_spec().
   [[nodiscard]] static std::size_t num_needed(const std::string& spec, std::size_t dim);
+  /// The spec for a part of a bank that is to have such an index: fewer inverted lists where it has
+  /// few vectors, so that it is trained in a time that its size is worth.
+  [[nodiscard]] static std::string spec_for_part(const std::string& spec, std::size_t num_vectors);
 
   FaissIndex(FaissIndex&& other) noexcept;
   FaissIndex& operator=(FaissIndex&& other) noexcept;

@@ -19,11 +19,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A tail is worth a segment from a tenth of the index on, and not before scanning it takes as long
-// as a search; a segment with so many dead places is worth making anew.
+// A tail is worth a segment from a tenth of the index on, but not before scanning it takes as long
+// as a search, and at the latest when a scan takes as long as some tens of them; a segment with so
+// many dead places is worth making anew.
 constexpr double kTailShare = 0.1;
 constexpr std::size_t kLeastTail = 4096;
+constexpr std::size_t kMostTail = 32'768;
 constexpr double kDeadShare = 0.25;
+// So many segments of about one size are joined.
+constexpr std::size_t kSegmentsOfATier = 4;
 
 std::string new_segment_name() {
   std::random_device device;
@@ -61,8 +65,8 @@ class Builder {
           ProgressSink& progress)
       : bank_(bank), table_(table), options_(options), progress_(progress) {}
 
-  /// Makes segments of these rows, and keeps those of `list`.
-  void make(std::vector<std::uint32_t> rows, SegmentList& list) {
+  /// Makes segments of these rows, and keeps those of `list`. `is_part`: the index has others.
+  void make(std::vector<std::uint32_t> rows, SegmentList& list, bool is_part = false) {
     sort_by_time(table_, rows);
     const std::size_t num_segments =
         (rows.size() + options_.rows_per_segment - 1) / options_.rows_per_segment;
@@ -71,7 +75,9 @@ class Builder {
     for (std::size_t i = 0; i < num_segments; ++i) {
       const std::size_t begin = i * rows.size() / num_segments;
       const std::size_t end = (i + 1) * rows.size() / num_segments;
-      list.files.push_back(make_segment(list.spec, std::span(rows).subspan(begin, end - begin)));
+      const std::string spec =
+          is_part ? FaissIndex::spec_for_part(list.spec, end - begin) : list.spec;
+      list.files.push_back(make_segment(spec, std::span(rows).subspan(begin, end - begin)));
     }
     progress_.end();
   }
@@ -157,8 +163,45 @@ bool is_much_dead(const PlacedSegment& placed) {
          kDeadShare * static_cast<double>(placed.segment->num_places());
 }
 
-/// Segments grow geometrically, so that a row is put into a new one a logarithmic number of times.
-/// `num_needed`: new segments have so many rows, if the index has.
+/// Segments of one tier differ in size by less than kSegmentsOfATier.
+int tier_of(std::size_t num_rows) {
+  int tier = 0;
+  for (std::size_t most = kSegmentsOfATier * kLeastTail; num_rows >= most;
+       most *= kSegmentsOfATier) {
+    ++tier;
+  }
+  return tier;
+}
+
+/// How many of the smallest segments are dissolved, so that new ones are made of their rows and of
+/// `num_rows` others. So many of one tier make one of the next: a row is put into a new segment
+/// once for each tier, and a search goes through a few segments of each. `num_needed`: new segments
+/// have so many rows, if the index has.
+std::size_t num_to_join(std::span<const PlacedSegment* const> smallest_first, std::size_t num_rows,
+                        std::size_t num_needed, std::size_t rows_per_segment) {
+  if (num_rows == 0) return 0;
+  std::size_t num_joined = 0;
+  const auto join_up_to = [&](std::size_t count) {
+    for (; num_joined < count; ++num_joined) num_rows += smallest_first[num_joined]->num_alive;
+  };
+  for (const PlacedSegment* placed : smallest_first) {
+    const bool is_small =
+        2 * placed->num_alive < num_rows && placed->num_alive < rows_per_segment / 2;
+    if (num_rows >= num_needed && !is_small) break;
+    join_up_to(num_joined + 1);
+  }
+  while (true) {
+    std::size_t end = num_joined;
+    while (end < smallest_first.size() &&
+           tier_of(smallest_first[end]->num_alive) <= tier_of(num_rows) &&
+           smallest_first[end]->num_alive < rows_per_segment / 2) {
+      ++end;
+    }
+    if (end - num_joined + 1 < kSegmentsOfATier) return num_joined;
+    join_up_to(end);
+  }
+}
+
 Plan plan_update(const SegmentedIndex& index, const IndexOptions& options, std::size_t num_needed) {
   Plan plan{{index.spec(), {}}, index.tail()};
   std::vector<const PlacedSegment*> smallest_first;
@@ -171,15 +214,11 @@ Plan plan_update(const SegmentedIndex& index, const IndexOptions& options, std::
   }
   std::stable_sort(smallest_first.begin(), smallest_first.end(),
                    [](const auto* a, const auto* b) { return a->num_alive < b->num_alive; });
-  const auto is_to_be_joined = [&](const PlacedSegment& placed) {
-    if (plan.rows.empty()) return false;
-    return plan.rows.size() < num_needed || (placed.num_alive < 2 * plan.rows.size() &&
-                                             placed.num_alive < options.rows_per_segment / 2);
-  };
-  auto kept = smallest_first.begin();
-  for (; kept != smallest_first.end() && is_to_be_joined(**kept); ++kept) {
-    dissolve(**kept, plan.rows);
-  }
+  const std::size_t num_joined =
+      num_to_join(smallest_first, plan.rows.size(), num_needed, options.rows_per_segment);
+  const auto kept = smallest_first.begin() + static_cast<std::ptrdiff_t>(num_joined);
+  std::for_each(smallest_first.begin(), kept,
+                [&](const auto* placed) { dissolve(*placed, plan.rows); });
   for (const PlacedSegment& placed : index.segments()) {
     if (std::find(kept, smallest_first.end(), &placed) != smallest_first.end()) {
       plan.kept.files.push_back(placed.file);
@@ -203,8 +242,9 @@ bool is_worth_updating(const SegmentedIndex& index) {
     if (is_much_dead(placed)) return true;
     num_alive += placed.num_alive;
   }
-  return index.tail().size() >= kLeastTail &&
-         static_cast<double>(index.tail().size()) >= kTailShare * static_cast<double>(num_alive);
+  const std::size_t enough = std::clamp(
+      static_cast<std::size_t>(kTailShare * static_cast<double>(num_alive)), kLeastTail, kMostTail);
+  return index.tail().size() >= enough;
 }
 
 IndexReport build_index(const fs::path& bank, const bank::BankTable& table, const std::string& spec,
@@ -237,12 +277,14 @@ IndexReport update_index(const fs::path& bank, const std::shared_ptr<const bank:
   if (index == nullptr) return {};
   const bool has_work = !index->tail().empty() || !index->faults().empty();
   if (!is_worth_updating(*index) && !(all && has_work)) return complete({}, bank, list_of(*index));
-  const std::size_t num_needed = FaissIndex::num_needed(index->spec(), dim_of(*table));
+  const std::size_t num_needed =
+      FaissIndex::num_needed(FaissIndex::spec_for_part(index->spec(), 0), dim_of(*table));
   Plan plan = index->is_of_another_spec() ? Plan{{index->spec(), {}}, all_rows_of(*table)}
                                           : plan_update(*index, options, num_needed);
   if (plan.rows.size() < num_needed) plan.rows.clear();  // there are no more in the bank
   Builder builder(bank, *table, options, progress);
-  if (!plan.rows.empty()) builder.make(std::move(plan.rows), plan.kept);
+  const bool is_part = !index->is_of_another_spec();
+  if (!plan.rows.empty()) builder.make(std::move(plan.rows), plan.kept, is_part);
   write_segment_list(bank, plan.kept);
   remove_other_segments(bank, plan.kept);
   return complete(builder.report(), bank, plan.kept);

@@ -1,5 +1,6 @@
 #include "mmra/retrieval/index/segment.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "mmra/core/error.h"
@@ -37,6 +38,19 @@ FaissIndex index_of(const SegmentContents& contents, const fs::path& file) {
   fail_segment(file, "its index is of other vectors");
 }
 
+/// The places of these rows, by row.
+std::vector<std::uint32_t> sorted_places(std::span<const std::uint32_t> rows) {
+  std::vector<std::uint64_t> keys(rows.size());
+  for (std::size_t place = 0; place < rows.size(); ++place) {
+    keys[place] = std::uint64_t{rows[place]} << 32 | place;
+  }
+  std::sort(keys.begin(), keys.end());
+  std::vector<std::uint32_t> places(rows.size());
+  std::transform(keys.begin(), keys.end(), places.begin(),
+                 [](std::uint64_t key) { return static_cast<std::uint32_t>(key); });
+  return places;
+}
+
 }  // namespace
 
 std::int64_t segment_time_of(const bank::BankTable& table, std::size_t row) {
@@ -48,6 +62,14 @@ std::uint64_t vector_hash_of(const bank::BankTable& table, std::size_t row) {
   const auto dim = static_cast<std::size_t>(table.retrieval_dim());
   return checksum64(std::as_bytes(table.retrieval_vectors().subspan(row * dim, dim)));
 }
+
+Segment::Segment(const SegmentHead& head, SegmentColumns columns, FaissIndex index,
+                 std::int64_t file_bytes)
+    : head_(head),
+      columns_(std::move(columns)),
+      index_(std::move(index)),
+      file_bytes_(file_bytes),
+      places_by_id_(sorted_places(columns_.rows)) {}
 
 std::string_view Segment::id(std::size_t place) const {
   const std::size_t begin = place == 0 ? 0 : columns_.id_ends[place - 1];

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "mmra/bank/memory_bank.h"
 #include "mmra/retrieval/index/faiss_index.h"
@@ -29,6 +30,8 @@ class Segment {
   [[nodiscard]] std::span<const std::int64_t> posted_at() const { return columns_.posted_at; }
   /// Which rows of the table of `head` these are.
   [[nodiscard]] std::span<const std::uint32_t> rows() const { return columns_.rows; }
+  /// All places, in the order of those rows; so in that of their ids, as every table's rows are.
+  [[nodiscard]] std::span<const std::uint32_t> places_by_id() const { return places_by_id_; }
   /// XXH3-64 of each vector.
   [[nodiscard]] std::span<const std::uint64_t> vector_hashes() const {
     return columns_.vector_hashes;
@@ -36,16 +39,13 @@ class Segment {
 
  private:
   Segment(const SegmentHead& head, SegmentColumns columns, FaissIndex index,
-          std::int64_t file_bytes)
-      : head_(head),
-        columns_(std::move(columns)),
-        index_(std::move(index)),
-        file_bytes_(file_bytes) {}
+          std::int64_t file_bytes);
 
   SegmentHead head_;
   SegmentColumns columns_;
   FaissIndex index_;
   std::int64_t file_bytes_;
+  std::vector<std::uint32_t> places_by_id_;
 };
 
 /// The time that a segment orders a row of a table by.

@@ -35,13 +35,49 @@ bool better(const Candidate& a, const Candidate& b) {
   return a.score != b.score ? a.score > b.score : a.row < b.row;
 }
 
-/// Of a segment that was made from another commit: which rows its places are now.
+/// Finds ids that are asked for in ascending order, each from where the last one was.
+class AscendingIds {
+ public:
+  explicit AscendingIds(const bank::BankTable& table) : table_(table) {}
+
+  [[nodiscard]] std::optional<std::size_t> row_of(std::string_view id) {
+    const std::size_t num_rows = table_.num_rows();
+    if (position_ > 0 && table_.id(position_ - 1) >= id) return table_.row_of(id);  // not ascending
+    // Whatever is before `position_` is less; so is, after this loop, all before `low`.
+    std::size_t low = position_;
+    std::size_t step = 1;
+    while (low + step <= num_rows && table_.id(low + step - 1) < id) {
+      low += step;
+      step *= 2;
+    }
+    std::size_t high = std::min(num_rows, low + step - 1);  // that one is not less
+    while (low < high) {
+      const std::size_t middle = low + (high - low) / 2;
+      if (table_.id(middle) < id) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    position_ = low;
+    if (low == num_rows || table_.id(low) != id) return std::nullopt;
+    return low;
+  }
+
+ private:
+  const bank::BankTable& table_;
+  std::size_t position_ = 0;
+};
+
+/// Of a segment that was made from another commit: which rows its places are now. Both are gone
+/// through by id: to look for each of a million rows anew takes twenty times as long.
 void place_by_id(const bank::BankTable& table, int num_threads, PlacedSegment& placed) {
   const Segment& segment = *placed.segment;
   parallel_for(
       placed.rows.size(), kRowsPerTask, num_threads, [&](std::size_t begin, std::size_t end) {
-        for (std::size_t place = begin; place < end; ++place) {
-          const auto row = table.row_of(segment.id(place));
+        AscendingIds ids(table);
+        for (const std::uint32_t place : segment.places_by_id().subspan(begin, end - begin)) {
+          const auto row = ids.row_of(segment.id(place));
           const bool is_same = row && segment_time_of(table, *row) == segment.posted_at()[place] &&
                                vector_hash_of(table, *row) == segment.vector_hashes()[place];
           if (is_same) placed.rows[place] = static_cast<std::int32_t>(*row);
