@@ -161,10 +161,9 @@ class QuerySearch {
     std::vector<Candidate> best;
     std::vector<std::int32_t> together;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      const auto row = static_cast<std::int32_t>(rows[i]);
-      if (admits_row(row)) together.push_back(row);
+      together.push_back(static_cast<std::int32_t>(rows[i]));
       if (together.size() < kScannedTogether && i + 1 < rows.size()) continue;
-      keep_best(together, row_vector(0), together, /*all_are_admitted=*/true, best);
+      keep_best(together, row_vector(0), together, /*all_are_admitted=*/false, best);
       together.clear();
     }
     candidates_.insert(candidates_.end(), best.begin(), best.end());
