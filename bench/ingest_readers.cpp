@@ -1,7 +1,7 @@
 // A bank that is filled while it is searched (bench/README.md): rows a second that are durable, and
 // how long queries take of readers with and without the writer.
 //   bench_ingest_readers DIRECTORY ROWS DIM [INDEX] [READERS] [MS_BETWEEN_QUERIES]
-//   [ROWS_OF_A_COMMIT]
+//   [ROWS_OF_A_COMMIT] [ROWS_PER_SECOND]
 // makes a bank there of vectors that are there already, with one pooled token each. As in a server
 // that writes, one thread looks at what was committed, another brings the index up to date.
 #include <algorithm>
@@ -42,6 +42,7 @@ struct Settings {
   int num_readers = 8;
   milliseconds between_queries{20};
   std::size_t rows_of_a_commit = 2000;
+  double rows_per_second = 0.0;  ///< that come; 0: as many as are taken
 };
 
 /// What readers search by now: always a table with its index, whole.
@@ -59,10 +60,14 @@ class Current {
     const std::scoped_lock lock(mutex_);
     state_ = std::move(state);
   }
+  /// Segments were made: who follows is to open them.
+  void note_new_segments() { has_new_segments_ = true; }
+  [[nodiscard]] bool take_new_segments() { return has_new_segments_.exchange(false); }
 
  private:
   mutable std::mutex mutex_;
   State state_;
+  std::atomic<bool> has_new_segments_{false};
 };
 
 /// Milliseconds of the queries of several readers.
@@ -121,7 +126,8 @@ void follow(const bank::MemoryBank& bank, const Settings& settings, Current& cur
     const Current::State before = current.get();
     Current::State now;
     now.table = bank.table();
-    if (now.table->commit_id() != before.table->commit_id()) {
+    const bool has_new_segments = current.take_new_segments();
+    if (has_new_segments || now.table->commit_id() != before.table->commit_id()) {
       now.index = pipeline::open_bank_index(settings.directory, now.table, 1, before.index.get());
       current.set(now);
     }
@@ -130,15 +136,18 @@ void follow(const bank::MemoryBank& bank, const Settings& settings, Current& cur
 }
 
 /// Brings the index up to date whenever that is worth it.
-void keep_up(const bank::MemoryBank& bank, const Settings& settings, const Current& current,
+void keep_up(const bank::MemoryBank& bank, const Settings& settings, Current& current,
              const std::stop_token& stop) {
   SilentProgress silent;
   while (!stop.stop_requested()) {
     const Current::State state = current.get();
     if (state.index != nullptr && retrieval::is_worth_updating(*state.index)) {
       try {
-        pipeline::update_derived_files(bank, settings.directory, 1, stop, silent,
-                                       state.index.get());
+        pipeline::update_derived_files(
+            bank, settings.directory,
+            {.num_threads = 1, .stop = stop, .most_new_rows = retrieval::kNewRowsBesideSearches},
+            silent, state.index.get());
+        current.note_new_segments();
       } catch (const Interrupted&) {
         return;
       }
@@ -158,12 +167,21 @@ void write(bank::MemoryBank& bank, const ClusteredTable& table, const Settings& 
       const std::size_t end = std::min(begin + step, first + settings.rows_of_a_commit);
       for (std::size_t row = first; row < end; ++row) records.push_back(record_of(table, row, 1));
       bank.put(records);
+      if (settings.rows_per_second > 0.0) {
+        const double due = static_cast<double>(end) / settings.rows_per_second;
+        std::this_thread::sleep_for(std::chrono::duration<double>(due - all.seconds()));
+      }
     }
     std::printf("%zu rows: %.0f rows/s, %.0f from the first on\n", begin + step,
                 static_cast<double>(step) / watch.seconds(),
                 static_cast<double>(begin + step) / all.seconds());
     latencies.report("beside the writer");
   }
+}
+
+bool is_up_to_date(const bank::MemoryBank& bank, const Current::State& state) {
+  if (state.table->num_rows() < static_cast<std::size_t>(bank.info().num_records)) return false;
+  return state.index == nullptr || !retrieval::is_worth_updating(*state.index);
 }
 
 void measure(const Settings& settings) {
@@ -188,16 +206,14 @@ void measure(const Settings& settings) {
     const std::jthread keeping(
         [&](const std::stop_token& stop) { keep_up(*bank, settings, current, stop); });
     write(*bank, table, settings, latencies);
+    const Stopwatch watch;
+    while (!is_up_to_date(*bank, current.get())) std::this_thread::sleep_for(milliseconds(100));
+    const Index index = current.get().index;
+    std::printf("index up to date after %.1f s: %zu segments, %zu rows without\n", watch.seconds(),
+                index == nullptr ? 0 : index->segments().size(),
+                index == nullptr ? 0 : index->tail().size());
+    latencies.report("meanwhile");
   }
-  const Stopwatch watch;
-  pipeline::update_derived_files(*bank, settings.directory, available_processors(), {}, silent);
-  const auto last = bank->table();
-  const Index index = pipeline::open_bank_index(settings.directory, last, 1);
-  current.set({last, index});
-  std::printf("index brought up to date in %.1f s: %zu segments, %zu rows without\n",
-              watch.seconds(), index == nullptr ? 0 : index->segments().size(),
-              index == nullptr ? last->num_rows() : index->tail().size());
-  latencies.report("meanwhile");
   std::this_thread::sleep_for(std::chrono::seconds(10));
   latencies.report("without a writer");
   std::printf("peak memory %.0f MiB, of which the rows to be written are %.0f\n", peak_memory_mib(),
@@ -208,7 +224,7 @@ int run(int argc, char** argv) {
   if (argc < 4) {
     std::fprintf(stderr,
                  "usage: bench_ingest_readers DIRECTORY ROWS DIM [INDEX] [READERS] "
-                 "[MS_BETWEEN_QUERIES] [ROWS_OF_A_COMMIT]\n");
+                 "[MS_BETWEEN_QUERIES] [ROWS_OF_A_COMMIT] [ROWS_PER_SECOND]\n");
     return 2;
   }
   Settings settings;
@@ -219,6 +235,7 @@ int run(int argc, char** argv) {
   if (argc > 5) settings.num_readers = std::atoi(argv[5]);
   if (argc > 6) settings.between_queries = milliseconds(std::atoi(argv[6]));
   if (argc > 7) settings.rows_of_a_commit = std::strtoull(argv[7], nullptr, 10);
+  if (argc > 8) settings.rows_per_second = std::atof(argv[8]);
   measure(settings);
   return 0;
 }

@@ -231,7 +231,8 @@ int run_update(const BankFlags& flags, const CommonOptions& common) {
   const bank::UpdateReport report = bank::update_from_file(*bank, flags.file, options);
   progress.end();
   if (report.num_added > 0) {
-    pipeline::update_derived_files(*bank, flags.bank, common.threads(), options.stop, progress);
+    pipeline::update_derived_files(
+        *bank, flags.bank, {.num_threads = common.threads(), .stop = options.stop}, progress);
   }
   if (common.json) {
     print_json({{"rows", report.num_rows},
@@ -308,7 +309,8 @@ int run_merge(const BankFlags& flags, const CommonOptions& common) {
   const bank::MergeReport report = bank::merge_banks(*bank, *other, options);
   progress.end();
   if (report.num_added + report.num_replaced + report.num_counted > 0) {
-    pipeline::update_derived_files(*bank, flags.bank, common.threads(), options.stop, progress);
+    pipeline::update_derived_files(
+        *bank, flags.bank, {.num_threads = common.threads(), .stop = options.stop}, progress);
   }
   if (common.json) {
     print_json({{"records", report.num_records},

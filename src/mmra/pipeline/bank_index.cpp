@@ -81,14 +81,12 @@ std::shared_ptr<const retrieval::SegmentedIndex> open_bank_index(const fs::path&
 }
 
 retrieval::IndexReport update_derived_files(const bank::MemoryBank& bank,
-                                            const fs::path& bank_directory, int num_threads,
-                                            const std::stop_token& stop, ProgressSink& progress,
+                                            const fs::path& bank_directory,
+                                            const retrieval::IndexOptions& options,
+                                            ProgressSink& progress,
                                             const retrieval::SegmentedIndex* read_already) {
   const auto table = bank.table();  // saves its file
   if (bank::is_milvus_address(bank_directory)) return {};
-  retrieval::IndexOptions options;
-  options.num_threads = num_threads;
-  options.stop = stop;
   return retrieval::update_index(bank_directory, table, /*all=*/false, options, progress,
                                  read_already);
 }

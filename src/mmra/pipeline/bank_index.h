@@ -28,8 +28,8 @@ namespace mmra::pipeline {
 /// After writing: saves the derived files of what the bank holds now, and brings its index up to
 /// date where that is worth it. `read_already`: segments that need not be read again.
 retrieval::IndexReport update_derived_files(
-    const bank::MemoryBank& bank, const std::filesystem::path& bank_directory, int num_threads,
-    const std::stop_token& stop, ProgressSink& progress,
+    const bank::MemoryBank& bank, const std::filesystem::path& bank_directory,
+    const retrieval::IndexOptions& options, ProgressSink& progress,
     const retrieval::SegmentedIndex* read_already = nullptr);
 
 /// Makes the bank's index as `spec` says (FAISS's factory string; "Flat": none), and keeps that as

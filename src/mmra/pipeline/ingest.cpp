@@ -236,8 +236,8 @@ IngestReport ingest(const fs::path& manifest, const IngestOptions& options,
   if (!is_whole) throw Interrupted();
   bank->flush();
   if (report.num_added + report.num_updated > 0) {
-    update_derived_files(*bank, options.bank_directory, options.num_threads, options.stop,
-                         progress);
+    update_derived_files(*bank, options.bank_directory,
+                         {.num_threads = options.num_threads, .stop = options.stop}, progress);
   }
   report.seconds = std::chrono::duration<double>(Clock::now() - started).count();
   return report;

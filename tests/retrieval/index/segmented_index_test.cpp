@@ -267,6 +267,27 @@ TEST_F(Segments, APartOfABankHasAsManyListsAsItsRowsAreWorth) {
   EXPECT_GE(recall(*open(), *table(), RetrievalPolicy::deployed(), {}), 0.95);
 }
 
+TEST_F(Segments, AnUpdateBesideSearchesTakesTheOldestFirst) {
+  build("IVF8,Flat");
+  append(5000);
+  IndexOptions options;
+  options.most_new_rows = 4500;
+  SilentProgress silent;
+  EXPECT_EQ(update_index(directory_.path(), table(), /*all=*/false, options, silent).num_made, 1U);
+  const auto index = open();
+  ASSERT_THAT(index->tail(), SizeIs(500));
+  std::int64_t newest = INT64_MIN;
+  for (const PlacedSegment& placed : index->segments()) {
+    if (placed.num_alive != 4500) continue;
+    for (std::size_t place = 0; place < placed.rows.size(); ++place) {
+      newest = std::max(newest, placed.segment->posted_at()[place]);
+    }
+  }
+  for (const std::uint32_t row : index->tail()) {
+    EXPECT_GE(segment_time_of(*index->table(), row), newest);
+  }
+}
+
 // A bank that grows by as many rows again and again.
 TEST_F(Segments, FourOfOneSizeAreJoined) {
   rows_ = testing::clustered_rows(5000, kDim, random_);

@@ -202,8 +202,17 @@ std::size_t num_to_join(std::span<const PlacedSegment* const> smallest_first, st
   }
 }
 
+/// At most so many rows, the oldest, in any order.
+std::vector<std::uint32_t> oldest_of(const bank::BankTable& table, std::vector<std::uint32_t> rows,
+                                     std::size_t most) {
+  if (rows.size() <= most) return rows;
+  sort_by_time(table, rows);
+  rows.resize(most);
+  return rows;
+}
+
 Plan plan_update(const SegmentedIndex& index, const IndexOptions& options, std::size_t num_needed) {
-  Plan plan{{index.spec(), {}}, index.tail()};
+  Plan plan{{index.spec(), {}}, oldest_of(*index.table(), index.tail(), options.most_new_rows)};
   std::vector<const PlacedSegment*> smallest_first;
   for (const PlacedSegment& placed : index.segments()) {
     if (is_much_dead(placed)) {

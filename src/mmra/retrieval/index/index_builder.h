@@ -20,7 +20,13 @@ struct IndexOptions {
   /// A segment's searches are the narrowest that find so much of the ten nearest, at a confidence
   /// of 95 %, by a sample of its own vectors (recall_sample.h).
   float wanted_recall = 0.975F;
+  /// An update takes no more rows of the tail than that, the oldest: where searches go on beside it,
+  /// they have less to scan the sooner. Whoever wants all of them in an index updates it again.
+  std::size_t most_new_rows = SIZE_MAX;
 };
+
+/// For updates beside searches: takes some seconds.
+inline constexpr std::size_t kNewRowsBesideSearches = std::size_t{1} << 16;
 
 struct IndexReport {
   std::size_t num_segments = 0;  ///< of the index now
