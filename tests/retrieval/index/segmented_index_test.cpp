@@ -241,14 +241,14 @@ TEST_F(Segments, AnIndexOfAnotherSpecIsRebuilt) {
 }
 
 TEST_F(Segments, AnUpdateOfTooFewRowsForTheKindTakesMoreOfThem) {
-  build("IVF16,PQ8");
+  build("IVF4,PQ1");
   rows_.resize(200);
   change();
   EXPECT_EQ(update(/*all=*/false).num_made, 0U) << "256 centroids are not made of 200 rows";
   EXPECT_THAT(open()->segments(), IsEmpty());
   EXPECT_THAT(open()->tail(), SizeIs(200));
   append(1100);
-  build("IVF16,PQ8");
+  build("IVF4,PQ1");
   append(200);
   EXPECT_EQ(update(/*all=*/true).num_made, 1U);
   EXPECT_THAT(open()->segments(), SizeIs(1));
