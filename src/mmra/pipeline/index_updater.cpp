@@ -53,10 +53,7 @@ void IndexUpdater::work(const std::stop_token& stop) {
     }
     try {
       if (!has_index(bank_directory_)) continue;
-      update_derived_files(bank_, bank_directory_,
-                           {.num_threads = num_threads_,
-                            .stop = stop,
-                            .most_new_rows = retrieval::kNewRowsBesideSearches},
+      update_derived_files(bank_, bank_directory_, retrieval::beside_searches(num_threads_, stop),
                            silent);
     } catch (const std::exception&) {  // Interrupted too: the loop then ends
       continue;

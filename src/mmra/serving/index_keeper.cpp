@@ -39,12 +39,9 @@ void IndexKeeper::update(const IndexPointer& index) {
   if (std::chrono::steady_clock::now() < not_before_) return;
   SilentProgress silent;
   try {
-    const retrieval::IndexReport report =
-        pipeline::update_derived_files(bank_, bank_directory_,
-                                       {.num_threads = kThreads,
-                                        .stop = stop_.get_token(),
-                                        .most_new_rows = retrieval::kNewRowsBesideSearches},
-                                       silent, index.get());
+    const retrieval::IndexReport report = pipeline::update_derived_files(
+        bank_, bank_directory_, retrieval::beside_searches(kThreads, stop_.get_token()), silent,
+        index.get());
     if (report.num_made > 0) ++num_updates_;
     ready_(pipeline::open_bank_index(bank_directory_, bank_.table(), kThreads, index.get()));
     log_("the index is up to date: " + std::to_string(report.num_segments) + " segments, " +

@@ -256,7 +256,7 @@ TEST_F(Segments, AnUpdateOfTooFewRowsForTheKindTakesMoreOfThem) {
 }
 
 TEST_F(Segments, APartOfABankHasAsManyListsAsItsRowsAreWorth) {
-  EXPECT_EQ(FaissIndex::spec_for_part("IVF1024,PQ64x4fs", 32'768), "IVF256,PQ64x4fs");
+  EXPECT_EQ(FaissIndex::spec_for_part("IVF1024,PQ64x4fs", 65'536), "IVF256,PQ64x4fs");
   EXPECT_EQ(FaissIndex::spec_for_part("IVF1024,PQ64x4fs", 1'000'000), "IVF1024,PQ64x4fs");
   EXPECT_EQ(FaissIndex::spec_for_part("OPQ16,IVF4096_HNSW32,PQ16", 10), "OPQ16,IVF1_HNSW32,PQ16");
   EXPECT_EQ(FaissIndex::spec_for_part("HNSW32", 10), "HNSW32");

@@ -35,9 +35,10 @@ namespace {
 
 // FAISS's own rule is 39 to 256 vectors a centroid; more of them cost time and change nothing.
 constexpr std::size_t kTrainingVectorsPerList = 64;
-constexpr std::size_t kLeastTrainingVectors = 65'536;
+constexpr std::size_t kTrainingVectorsPerCode = 256;
+constexpr std::size_t kLeastTrainingVectors = 16'384;
 // Lists of fewer vectors make searches no faster: to begin with one costs as much as some tens.
-constexpr std::size_t kLeastVectorsPerList = 128;
+constexpr std::size_t kLeastVectorsPerList = 256;
 // So many vectors are added at a time to all but graphs.
 constexpr std::size_t kVectorsPerAdd = 16'384;
 constexpr int kSmallestGraphWidth = 16;
@@ -238,11 +239,14 @@ std::unique_ptr<faiss::Index> make_index(const std::string& spec, std::size_t di
 }
 
 /// How many vectors to train on; 0: it wants none.
-std::size_t training_size(const faiss::Index& index, std::size_t num_vectors) {
+std::size_t training_size(faiss::Index& index, std::size_t num_vectors) {
   if (index.is_trained) return 0;
   const faiss::IndexIVF* lists = lists_of(index);
-  const std::size_t wanted = lists == nullptr ? 0 : lists->nlist * kTrainingVectorsPerList;
-  return std::min(num_vectors, std::max(wanted, kLeastTrainingVectors));
+  const faiss::ProductQuantizer* quantizer = quantizer_of(index);
+  return std::min(num_vectors,
+                  std::max({lists == nullptr ? 0 : lists->nlist * kTrainingVectorsPerList,
+                            quantizer == nullptr ? 0 : quantizer->ksub * kTrainingVectorsPerCode,
+                            kLeastTrainingVectors}));
 }
 
 /// Vectors from all over the whole, in their order, so that each time is in it.

@@ -205,6 +205,7 @@ std::size_t num_to_join(std::span<const PlacedSegment* const> smallest_first, st
 /// At most so many rows, the oldest, in any order.
 std::vector<std::uint32_t> oldest_of(const bank::BankTable& table, std::vector<std::uint32_t> rows,
                                      std::size_t most) {
+  most = std::max(most, rows.size() / 4);
   if (rows.size() <= most) return rows;
   sort_by_time(table, rows);
   rows.resize(most);
@@ -243,6 +244,15 @@ SegmentList list_of(const SegmentedIndex& index) {
 }
 
 }  // namespace
+
+IndexOptions beside_searches(int num_threads, std::stop_token stop) {
+  IndexOptions options;
+  options.num_threads = num_threads;
+  options.stop = std::move(stop);
+  options.most_new_rows = std::size_t{1} << 16;
+  options.rows_per_segment = std::size_t{1} << 17;
+  return options;
+}
 
 bool is_worth_updating(const SegmentedIndex& index) {
   if (index.is_of_another_spec()) return true;

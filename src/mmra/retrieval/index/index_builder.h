@@ -20,13 +20,16 @@ struct IndexOptions {
   /// A segment's searches are the narrowest that find so much of the ten nearest, at a confidence
   /// of 95 %, by a sample of its own vectors (recall_sample.h).
   float wanted_recall = 0.975F;
-  /// An update takes no more rows of the tail than that, the oldest: where searches go on beside it,
-  /// they have less to scan the sooner. Whoever wants all of them in an index updates it again.
+  /// An update takes no more rows of the tail than that, or a quarter of them where that is more,
+  /// the oldest: where searches go on beside it, they have less to scan the sooner. Whoever wants
+  /// all of them in an index updates it again.
   std::size_t most_new_rows = SIZE_MAX;
 };
 
-/// For updates beside searches: takes some seconds.
-inline constexpr std::size_t kNewRowsBesideSearches = std::size_t{1} << 16;
+/// Options of an update beside searches and writes, which is done within seconds: while it goes on
+/// the tail grows, every query scans it, and so the update takes longer still. What was made so
+/// stays in segments of 65,536 to 131,072 rows until all is made anew.
+[[nodiscard]] IndexOptions beside_searches(int num_threads, std::stop_token stop);
 
 struct IndexReport {
   std::size_t num_segments = 0;  ///< of the index now

@@ -11,7 +11,11 @@
 namespace mmra::retrieval {
 namespace {
 
-constexpr std::size_t kSampledQueries = 1000;
+// So many of a large index; of one that is soon made, and soon part of a larger one, fewer, so that
+// this does not take longer than making it. The lower bound is then lower, and searches are wider.
+constexpr std::size_t kMostQueries = 1000;
+constexpr std::size_t kLeastQueries = 250;
+constexpr std::size_t kVectorsPerQuery = 256;
 // Under filters every third is asked: there are more of these measurements, and wider searches.
 constexpr std::size_t kFilteredStride = 3;
 constexpr std::size_t kRecallAt = 10;
@@ -77,7 +81,8 @@ RecallSample::RecallSample(std::span<const float> vectors, std::size_t dim, int 
       stop_(stop) {
   const std::size_t num_vectors = end_of(0);
   if (num_vectors <= kRecallAt) return;
-  queries_.resize(std::min(kSampledQueries, num_vectors));
+  queries_.resize(std::min(std::clamp(num_vectors / kVectorsPerQuery, kLeastQueries, kMostQueries),
+                           num_vectors));
   for (std::size_t i = 0; i < queries_.size(); ++i) {
     queries_[i].place = i * num_vectors / queries_.size();
   }
