@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cmath>
+#include <filesystem>
 #include <random>
 #include <thread>
 
@@ -81,7 +83,10 @@ TEST_F(IndexUpdaters, LeaveABankWithoutAnIndexAloneAndEndAtOnce) {
   {
     IndexUpdater updater(*bank_, directory_.path() / "bank", 1);
     updater.note(kRows);
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
   }
+  EXPECT_FALSE(std::filesystem::exists(directory_.path() / "bank" / "derived"))
+      << "a table was made, for nothing";
   EXPECT_EQ(open_bank_index(directory_.path() / "bank", *bank_, 1), nullptr);
 }
 

@@ -267,6 +267,13 @@ TEST_F(Segments, APartOfABankHasAsManyListsAsItsRowsAreWorth) {
   EXPECT_GE(recall(*open(), *table(), RetrievalPolicy::deployed(), {}), 0.95);
 }
 
+TEST_F(Segments, AllOfABankHasTheListsThatItsSettingNames) {
+  build("IVF32,Flat");
+  fs::remove(segment_files().at(0));
+  EXPECT_EQ(update(/*all=*/true).num_made, 1U);
+  EXPECT_EQ(open()->segments().at(0).segment->index().most_width(), 32);
+}
+
 TEST_F(Segments, AnUpdateBesideSearchesTakesTheOldestFirst) {
   build("IVF8,Flat");
   append(5000);
@@ -276,6 +283,7 @@ TEST_F(Segments, AnUpdateBesideSearchesTakesTheOldestFirst) {
   EXPECT_EQ(update_index(directory_.path(), table(), /*all=*/false, options, silent).num_made, 1U);
   const auto index = open();
   ASSERT_THAT(index->tail(), SizeIs(500));
+  ASSERT_THAT(index->segments(), SizeIs(2));
   std::int64_t newest = INT64_MIN;
   for (const PlacedSegment& placed : index->segments()) {
     if (placed.num_alive != 4500) continue;
@@ -283,6 +291,7 @@ TEST_F(Segments, AnUpdateBesideSearchesTakesTheOldestFirst) {
       newest = std::max(newest, placed.segment->posted_at()[place]);
     }
   }
+  EXPECT_NE(newest, INT64_MIN) << "no segment has 4,500 rows";
   for (const std::uint32_t row : index->tail()) {
     EXPECT_GE(segment_time_of(*index->table(), row), newest);
   }

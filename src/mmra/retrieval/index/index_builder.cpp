@@ -26,6 +26,7 @@ constexpr double kTailShare = 0.1;
 constexpr std::size_t kLeastTail = 4096;
 constexpr std::size_t kMostTail = 32'768;
 constexpr double kDeadShare = 0.25;
+constexpr std::size_t kTrainingRowsPerList = 64;
 // So many segments of about one size are joined.
 constexpr std::size_t kSegmentsOfATier = 4;
 
@@ -65,7 +66,8 @@ class Builder {
           ProgressSink& progress)
       : bank_(bank), table_(table), options_(options), progress_(progress) {}
 
-  /// Makes segments of these rows, and keeps those of `list`. `is_part`: the index has others.
+  /// Makes segments of these rows, and keeps those of `list`. `is_part`: they are too few
+  /// for all the lists that the spec names, or the index has others.
   void make(std::vector<std::uint32_t> rows, SegmentList& list, bool is_part = false) {
     sort_by_time(table_, rows);
     const std::size_t num_segments =
@@ -302,7 +304,13 @@ IndexReport update_index(const fs::path& bank, const std::shared_ptr<const bank:
                                           : plan_update(*index, options, num_needed);
   if (plan.rows.size() < num_needed) plan.rows.clear();  // there are no more in the bank
   Builder builder(bank, *table, options, progress);
-  const bool is_part = !index->is_of_another_spec();
+  // All of a bank (its only segment was lost, say) gets the lists that its setting names, once it
+  // has enough to train them on.
+  const bool is_whole =
+      plan.rows.size() == table->num_rows() &&
+      plan.rows.size() >=
+          kTrainingRowsPerList * FaissIndex::num_needed(index->spec(), dim_of(*table));
+  const bool is_part = !index->is_of_another_spec() && !is_whole;
   if (!plan.rows.empty()) builder.make(std::move(plan.rows), plan.kept, is_part);
   write_segment_list(bank, plan.kept);
   remove_other_segments(bank, plan.kept);
