@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "mmra/bank/row_search.h"
+
 namespace mmra::bank {
 namespace {
 
@@ -35,17 +37,7 @@ std::vector<RowOrigin> merge_rows(const Snapshot& seen, const TableChanges::Sinc
   };
   for (std::size_t i = 0; i < since.ids.size(); ++i) {
     const std::string& id = since.ids[i];
-    std::size_t high = table.num_rows();
-    std::size_t low = row;
-    while (low < high) {
-      const std::size_t middle = low + (high - low) / 2;
-      if (table.id(middle) < id) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    take_rows_before(low);
+    take_rows_before(first_row_from(table, id, row, table.num_rows()));
     if (row < table.num_rows() && table.id(row) == id) ++row;
     const auto record = seen.find(id);
     if (!record) continue;

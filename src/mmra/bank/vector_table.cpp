@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "mmra/bank/row_search.h"
 #include "mmra/core/error.h"
 #include "mmra/core/files.h"
 #include "mmra/core/fingerprint.h"
@@ -278,18 +279,9 @@ class VectorTable final : public BankTable {
     return {bytes.data() + begin, ends[row] - begin};
   }
   [[nodiscard]] std::optional<std::size_t> row_of(std::string_view wanted) const override {
-    std::size_t low = 0;
-    std::size_t high = num_rows();
-    while (low < high) {
-      const std::size_t middle = low + (high - low) / 2;
-      if (id(middle) < wanted) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    if (low == num_rows() || id(low) != wanted) return std::nullopt;
-    return low;
+    const std::size_t row = first_row_from(*this, wanted, 0, num_rows());
+    if (row == num_rows() || id(row) != wanted) return std::nullopt;
+    return row;
   }
   [[nodiscard]] std::optional<double> popularity(std::size_t row) const override {
     const double value = section<double>(kPopularity)[row];

@@ -75,9 +75,13 @@ std::shared_ptr<const retrieval::SegmentedIndex> open_bank_index(
 std::shared_ptr<const retrieval::SegmentedIndex> open_bank_index(const fs::path& bank_directory,
                                                                  const bank::MemoryBank& bank,
                                                                  int num_threads) {
-  if (bank::is_milvus_address(bank_directory)) return nullptr;
-  if (!retrieval::read_index_spec(bank_directory)) return nullptr;
+  if (!has_index(bank_directory)) return nullptr;
   return open_bank_index(bank_directory, bank.table(), num_threads);
+}
+
+bool has_index(const fs::path& bank_directory) {
+  return !bank::is_milvus_address(bank_directory) &&
+         retrieval::read_index_spec(bank_directory).has_value();
 }
 
 retrieval::IndexReport update_derived_files(const bank::MemoryBank& bank,

@@ -25,6 +25,10 @@ namespace mmra::pipeline {
 [[nodiscard]] std::shared_ptr<const retrieval::SegmentedIndex> open_bank_index(
     const std::filesystem::path& bank_directory, const bank::MemoryBank& bank, int num_threads);
 
+/// Whether the bank has an index of files beside its records: a setting that says so. One on a
+/// server has none here. Throws Error{kCorruptData|kUnsupported} where the setting cannot be read.
+[[nodiscard]] bool has_index(const std::filesystem::path& bank_directory);
+
 /// After writing: saves the derived files of what the bank holds now, and brings its index up to
 /// date where that is worth it. `read_already`: segments that need not be read again.
 retrieval::IndexReport update_derived_files(

@@ -3,10 +3,8 @@
 #include <exception>
 #include <utility>
 
-#include "mmra/bank/milvus/address.h"
 #include "mmra/core/progress.h"
 #include "mmra/pipeline/bank_index.h"
-#include "mmra/retrieval/index/index_files.h"
 
 namespace mmra::pipeline {
 namespace {
@@ -14,12 +12,6 @@ namespace {
 // To look at a bank of a million records takes a second: not after each commit. As many rows are
 // enough for a segment of their own in most banks (retrieval/index/index_builder.cpp).
 constexpr std::size_t kRowsBetween = 8192;
-
-/// A bank on a server has none here, and most banks have none at all.
-bool has_index(const std::filesystem::path& bank_directory) {
-  return !bank::is_milvus_address(bank_directory) &&
-         retrieval::read_index_spec(bank_directory).has_value();
-}
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mmra/bank/row_search.h"
 #include "mmra/core/error.h"
 #include "mmra/core/threads.h"
 #include "mmra/retrieval/index/index_files.h"
@@ -50,18 +51,10 @@ class AscendingIds {
       low += step;
       step *= 2;
     }
-    std::size_t high = std::min(num_rows, low + step - 1);  // that one is not less
-    while (low < high) {
-      const std::size_t middle = low + (high - low) / 2;
-      if (table_.id(middle) < id) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    position_ = low;
-    if (low == num_rows || table_.id(low) != id) return std::nullopt;
-    return low;
+    // The one at low + step - 1 is not less.
+    position_ = bank::first_row_from(table_, id, low, std::min(num_rows, low + step - 1));
+    if (position_ == num_rows || table_.id(position_) != id) return std::nullopt;
+    return position_;
   }
 
  private:
