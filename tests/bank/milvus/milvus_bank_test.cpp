@@ -1,6 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,6 +19,7 @@
 #include "mmra/bank/milvus/client.h"
 #include "mmra/bank/milvus/stored_row.h"
 #include "mmra/bank/record_codec.h"
+#include "mmra/core/environment.h"
 #include "mmra/core/error.h"
 #include "mmra/net/http_client.h"
 
@@ -93,6 +100,20 @@ class OnMilvus : public testing::OnAnyEngine {
     Json state = read_state();
     state["writing"] = true;
     write_state(state);
+  }
+  /// The row of a writer's lease of a process on this machine, which lasts for an hour more.
+  void lease_to(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::vector<std::string> fields{std::istream_iterator<std::string>(file), {}};
+    constexpr std::size_t kStart = 21;  // proc(5); the test's name has no space
+    const auto until = std::chrono::system_clock::now() + std::chrono::hours(1);
+    const Json lease = {
+        {"host", host_name()},
+        {"pid", pid},
+        {"start", std::stoll(fields.at(kStart))},
+        {"until_ms",
+         std::chrono::duration_cast<std::chrono::milliseconds>(until.time_since_epoch()).count()}};
+    client_->upsert(values(), Json::array({named_row("Wtest", lease.dump())}));
   }
   /// A record's row as it is, with its vector.
   [[nodiscard]] Json row_of(const std::string& record) {
@@ -207,6 +228,22 @@ TEST_P(OnMilvus, HasTheIndexThatItIsGiven) {
     }
     EXPECT_THAT(bank->verify(), IsEmpty());
   }
+}
+
+// Where nobody waits for its end (mpirun's ranks in a container), a killed writer stays a zombie.
+TEST_P(OnMilvus, AWriterThatHasEndedButWasNotWaitedForIsNoWriter) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    for (;;) ::pause();
+  }
+  lease_to(pid);
+  expect_error(ErrorKind::kIo, "is being written by process " + std::to_string(pid),
+               [&] { (void)open(OpenMode::kReadWrite); });
+  ::kill(pid, SIGKILL);
+  siginfo_t ended{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT), 0);
+  EXPECT_EQ(open(OpenMode::kReadWrite)->info().num_records, kRecords);
+  ::waitpid(pid, nullptr, 0);
 }
 
 TEST_P(OnMilvus, AnIndexThatWasDroppedWhenItsMakerWasKilledIsMadeAgain) {

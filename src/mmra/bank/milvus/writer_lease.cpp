@@ -26,7 +26,8 @@ constexpr std::chrono::seconds kRenewedAfter{30};
 constexpr int kMaxHolders = 100;
 
 /// When a process began, in the kernel's ticks since boot: the second part of its identity, since
-/// numbers of processes are used again. 0: there is no such process.
+/// numbers of processes are used again. 0: there is no such process, or it has ended and is a zombie
+/// (a container whose first process waits for nobody keeps them for ever).
 std::int64_t start_of(std::int64_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -34,8 +35,10 @@ std::int64_t start_of(std::int64_t pid) {
   if (after_name == std::string::npos) return 0;
   std::istringstream fields(text.substr(after_name + 1));
   std::string field;
-  constexpr int kFieldsToStart = 20;
-  for (int i = 0; i < kFieldsToStart; ++i) fields >> field;
+  fields >> field;
+  if (field == "Z" || field == "X") return 0;
+  constexpr int kFieldsFromStateToStart = 19;
+  for (int i = 0; i < kFieldsFromStateToStart; ++i) fields >> field;
   return std::strtoll(field.c_str(), nullptr, 10);
 }
 
