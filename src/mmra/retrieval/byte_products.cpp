@@ -24,6 +24,7 @@ constexpr std::size_t kQueriesOfTile = 2;
 constexpr std::size_t kRowsOfTile = 4;
 
 #define MMRA_AVX2 __attribute__((target("avx2")))
+#define MMRA_VNNI __attribute__((target("avx2,avx512vl,avx512vnni")))
 
 MMRA_AVX2 inline __m256i load(const void* from) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(from));
@@ -42,15 +43,19 @@ MMRA_AVX2 inline __m256i add_products(__m256i sums, __m256i query_low, __m256i q
   return _mm256_add_epi32(sums, pairs);
 }
 
+MMRA_AVX2 inline std::int32_t add_lanes(__m256i lanes) {
+  __m128i sum = add_halves(lanes);
+  sum = _mm_hadd_epi32(sum, sum);
+  return _mm_cvtsi128_si32(_mm_hadd_epi32(sum, sum));
+}
+
 MMRA_AVX2 inline std::int32_t multiply_one(const std::uint8_t* query, const std::int8_t* row,
                                            std::size_t stride) {
   __m256i sums = _mm256_setzero_si256();
   for (std::size_t i = 0; i < stride; i += kByteStride) {
     sums = add_products(sums, load(query + i), load(query + i + 32), row + i);
   }
-  __m128i sum = add_halves(sums);
-  sum = _mm_hadd_epi32(sum, sum);
-  return _mm_cvtsi128_si32(_mm_hadd_epi32(sum, sum));
+  return add_lanes(sums);
 }
 
 /// to [4] = the sums of four registers' lanes.
@@ -98,6 +103,25 @@ MMRA_AVX2 void multiply_few(const std::uint8_t* queries, std::size_t num_queries
   }
 }
 
+/// The same with VNNI, which adds four products up in 32 bits.
+MMRA_VNNI void multiply_few_in_32_bits(const std::uint8_t* queries, std::size_t num_queries,
+                                       const std::int8_t* rows, std::size_t num_rows,
+                                       std::size_t stride, std::int32_t* dots) {
+  for (std::size_t q = 0; q < num_queries; ++q) {
+    const std::uint8_t* query = queries + q * stride;
+    for (std::size_t r = 0; r < num_rows; ++r) {
+      const std::int8_t* row = rows + r * stride;
+      __m256i low = _mm256_setzero_si256();
+      __m256i high = _mm256_setzero_si256();
+      for (std::size_t i = 0; i < stride; i += kByteStride) {
+        low = _mm256_dpbusd_epi32(low, load(query + i), load(row + i));
+        high = _mm256_dpbusd_epi32(high, load(query + i + 32), load(row + i + 32));
+      }
+      dots[q * num_rows + r] = add_lanes(_mm256_add_epi32(low, high));
+    }
+  }
+}
+
 MMRA_AVX2 void multiply_many(const std::uint8_t* queries, std::size_t num_queries,
                              const std::int8_t* rows, std::size_t num_rows, std::size_t stride,
                              std::int32_t* dots) {
@@ -124,7 +148,8 @@ bool has_avx2() {
   return kHas;
 }
 bool has_vnni() {
-  static const bool kHas = __builtin_cpu_supports("avx512vnni") != 0;
+  static const bool kHas =
+      __builtin_cpu_supports("avx512vnni") != 0 && __builtin_cpu_supports("avx512vl") != 0;
   return kHas;
 }
 
@@ -147,11 +172,22 @@ void multiply_bytes_plainly(const std::uint8_t* queries, std::size_t num_queries
   }
 }
 
+ByteRange widest_byte_range() {
+#if defined(__x86_64__)
+  if (has_vnni()) return kEightBits;
+#endif
+  return kSevenBits;
+}
+
 void multiply_bytes(const std::uint8_t* queries, std::size_t num_queries, const std::int8_t* rows,
                     std::size_t num_rows, std::size_t stride, std::int32_t* dots) {
   const bool many = num_queries >= kQueriesForLibrary;
 #if defined(__x86_64__)
-  if (has_avx2() && !(many && has_vnni())) {
+  if (has_vnni() && !many) {
+    multiply_few_in_32_bits(queries, num_queries, rows, num_rows, stride, dots);
+    return;
+  }
+  if (has_avx2() && !has_vnni()) {
     (many ? multiply_many : multiply_few)(queries, num_queries, rows, num_rows, stride, dots);
     return;
   }

@@ -7,12 +7,19 @@ namespace mmra::retrieval {
 
 /// How multiply_bytes() takes its vectors: each begins at a multiple of kByteStride in memory
 /// (others are right, too, and take a third longer), and is filled up with zeros (rows) or with
-/// anything from 0 to kLargestByteQuery (queries).
+/// anything that they may hold (queries).
 inline constexpr std::size_t kByteStride = 64;
-/// Queries lie in 0 … 127 and rows in −63 … 63, so that four products fit into 16 bits: what
-/// processors without VNNI add up in.
-inline constexpr int kLargestByteQuery = 127;
-inline constexpr int kLargestByteRow = 63;
+
+/// Queries lie in 0 … largest_query, rows in −largest_row … largest_row.
+struct ByteRange {
+  int largest_query;
+  int largest_row;
+};
+/// So that four products fit into 16 bits: what processors without VNNI add up in.
+inline constexpr ByteRange kSevenBits{127, 63};
+inline constexpr ByteRange kEightBits{255, 127};
+/// The widest that multiply_bytes() takes on this processor.
+[[nodiscard]] ByteRange widest_byte_range();
 
 /// dots [num_queries × num_rows], row-major = queries · rowsᵀ; `stride` is a multiple of
 /// kByteStride. On the calling thread alone. Throws Error{kInternal} where oneDNN fails.

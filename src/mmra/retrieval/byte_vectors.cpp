@@ -9,10 +9,8 @@
 namespace mmra::retrieval {
 namespace {
 
-constexpr float kLargestCode = kLargestByteRow;
 // A query is kept with an offset, so that it has no sign.
-constexpr std::int32_t kQueryOffset = (kLargestByteQuery + 1) / 2;
-constexpr float kLargestQueryCode = kLargestByteQuery - kQueryOffset;
+std::int32_t query_offset() { return (widest_byte_range().largest_query + 1) / 2; }
 constexpr float kSmallestPeak = 1e-30F;  // less is coded as zero: its scale would have no inverse
 constexpr std::size_t kRowsAtATime = 1024;
 
@@ -55,11 +53,13 @@ Coding code_vector(std::span<const float> vector, float largest, const Store& st
 ByteQueries::ByteQueries(std::span<const float> vectors, std::size_t dim)
     : codes_(vectors.size() / dim * stride_of(dim)) {
   std::uint8_t* codes = codes_.data();
+  const std::int32_t offset = query_offset();
+  const auto largest = static_cast<float>(widest_byte_range().largest_query - offset);
   for (std::size_t begin = 0; begin < vectors.size(); begin += dim, codes += stride_of(dim)) {
-    const Coding coding = code_vector(vectors.subspan(begin, dim), kLargestQueryCode,
-                                      [&](std::size_t i, std::int32_t code) {
-                                        codes[i] = static_cast<std::uint8_t>(code + kQueryOffset);
-                                      });
+    const Coding coding =
+        code_vector(vectors.subspan(begin, dim), largest, [&](std::size_t i, std::int32_t code) {
+          codes[i] = static_cast<std::uint8_t>(code + offset);
+        });
     scales_.push_back(coding.scale);
     norms_.push_back(coding.norm);
     errors_.push_back(coding.error);
@@ -75,11 +75,12 @@ ByteVectors::ByteVectors(std::span<const float> vectors, std::size_t dim, int nu
   const std::size_t num_pieces = (num_rows() + kRowsAtATime - 1) / kRowsAtATime;
   std::vector<double> norms(num_pieces, 0.0);
   std::vector<double> errors(num_pieces, 0.0);
+  const auto largest = static_cast<float>(widest_byte_range().largest_row);
   parallel_for(num_rows(), kRowsAtATime, num_threads, [&](std::size_t begin, std::size_t end) {
     for (std::size_t row = begin; row < end; ++row) {
       std::int32_t sum = 0;
       const Coding coding = code_vector(
-          vectors.subspan(row * dim, dim), kLargestCode, [&](std::size_t i, std::int32_t code) {
+          vectors.subspan(row * dim, dim), largest, [&](std::size_t i, std::int32_t code) {
             codes_[row * stride_ + i] = static_cast<std::int8_t>(code);
             sum += code;
           });
@@ -106,13 +107,14 @@ double ByteVectors::error_bound(const ByteQueries& queries, std::size_t query) c
 void ByteVectors::score(const ByteQueries& queries, std::size_t first_query,
                         std::size_t num_queries, std::size_t first_row, std::size_t num_rows,
                         std::vector<std::int32_t>& dots, std::span<float> scores) const {
+  const std::int32_t offset = query_offset();
   dots.resize(num_queries * num_rows);
   multiply_bytes(queries.codes_.data() + first_query * stride_, num_queries,
                  codes_.data() + first_row * stride_, num_rows, stride_, dots.data());
   for (std::size_t q = 0; q < num_queries; ++q) {
     const float scale = queries.scales_[first_query + q];
     for (std::size_t i = 0; i < num_rows; ++i) {
-      const std::int32_t dot = dots[q * num_rows + i] - kQueryOffset * sums_[first_row + i];
+      const std::int32_t dot = dots[q * num_rows + i] - offset * sums_[first_row + i];
       scores[q * num_rows + i] = scale * scales_[first_row + i] * static_cast<float>(dot);
     }
   }

@@ -16,8 +16,9 @@ using Codes = std::vector<Code, boost::alignment::aligned_allocator<Code, kByteS
 /// Vectors as bytes, a quarter of their size: a first pass over them says how large inner products
 /// are to within a bound that is proven, and float32 has the last word (exact_search.h).
 ///
-/// A vector t is held as t ≈ b·t̂ with t̂ in −63 … 63 and b = max|t| / 63; a query q as q ≈ a·q̂ with
-/// q̂ in −63 … 63, kept as 1 … 127 (why no more: byte_products.h). Then by Cauchy and Schwarz
+/// A vector t is held as t ≈ b·t̂ with t̂ in −m … m and b = max|t| / m, where m is 127 or 63
+/// (byte_products.h); a query q as q ≈ a·q̂ with q̂ in −m … m, kept as q̂ + m + 1. Then by Cauchy and
+/// Schwarz
 ///   |q·t − a b q̂·t̂| ≤ |q| |t − b t̂| + |q − a q̂| |b t̂|.
 
 /// Queries as bytes.
@@ -30,7 +31,7 @@ class ByteQueries {
 
  private:
   friend class ByteVectors;
-  Codes<std::uint8_t> codes_;   ///< row-major, q̂ + 64, a stride apart as in ByteVectors
+  Codes<std::uint8_t> codes_;   ///< row-major, q̂ + m + 1, a stride apart as in ByteVectors
   std::vector<float> scales_;   ///< a
   std::vector<double> norms_;   ///< |q|
   std::vector<double> errors_;  ///< |q − a q̂|
