@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What `mmra serve` must survive, at length; ctest runs the same for a few seconds each. Many requests, thousands of
-# connections, kills under writes, full disks and torn models against build/release; hostile requests and videos
-# against a server and decoders under address and undefined-behaviour sanitizers, which are built for it.
+# What `mmra serve` and whatever writes a bank must survive, at length; ctest runs the same for a few seconds each. Many
+# requests, thousands of connections, kills under writes, full disks and torn models against build/release; hostile
+# requests and videos against a server and decoders under address and undefined-behaviour sanitizers, which are built
+# for it.
 #   bash scripts/faults.sh [CLIPS]
 # CLIPS: a folder of videos, to be mutated beside those that the program makes.
 set -euo pipefail
@@ -10,7 +11,7 @@ clips=()
 [ $# -eq 0 ] || clips=(--clips "$1")
 run() {
   echo "$2 ..."
-  MMRA_PROGRAM=$PWD/build/$1/bin/mmra PYTHONDONTWRITEBYTECODE=1 python3 -W ignore "tests/serving/faults/$2_test.py" "${@:3}"
+  MMRA_PROGRAM=$PWD/build/$1/bin/mmra PYTHONDONTWRITEBYTECODE=1 python3 -W ignore "tests/${folder:-serving/faults}/$2_test.py" "${@:3}"
 }
 
 bash scripts/build.sh release mmra
@@ -21,5 +22,6 @@ run release writes --kills 100
 run release decoders --kills 30
 run release full_disk --rounds 5
 run release model_swap --seconds 60
+folder=cli run release kills --kills 200
 bash scripts/build.sh asan-ubsan mmra
 run asan-ubsan hostile --requests 10000 --videos 1000 "${clips[@]}"
