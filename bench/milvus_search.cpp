@@ -181,8 +181,10 @@ void compare_batches(const bank::BankTable& table, const bank::MilvusAddress& ad
   print_latency("server", std::move(remote), kBatch);
 }
 
-/// Rows alone, whose values are not there: a search reads nothing else.
-void fill(const NumberedTable& table, const bank::MilvusAddress& address) {
+/// Rows alone, whose values are not there: a search reads nothing else. (Whoever opens it to write
+/// erases them, as what a killed writer left.)
+void fill(const NumberedTable& table, const bank::MilvusAddress& address,
+          const std::string& index) {
   bank::BankSchema schema;
   schema.encoders_name = "made";
   schema.encoders_fingerprint = "made";
@@ -190,7 +192,7 @@ void fill(const NumberedTable& table, const bank::MilvusAddress& address) {
   schema.visual_dim = 1;
   schema.text_dim = 1;
   schema.retrieval_dim = static_cast<int>(kMadeDim);
-  static_cast<void>(bank::create_bank(address.text(), schema));
+  const auto server = bank::create_bank(address.text(), schema);
   bank::MilvusClient client(address, bank::milvus_options_from_environment());
   const Stopwatch watch;
   const std::size_t per_request = kFloatsPerRequest / kMadeDim;
@@ -212,9 +214,15 @@ void fill(const NumberedTable& table, const bank::MilvusAddress& address) {
   }
   client.flush({address.collection});
   std::printf("%zu rows written in %.1f s\n", table.num_rows(), watch.seconds());
+  std::fflush(stdout);
+  const Stopwatch indexing;
+  server->set_own_index(index, {});
+  std::printf("%s made in %.1f s\n", index.c_str(), indexing.seconds());
+  std::fflush(stdout);
 }
 
-void run(const std::string& origin, const std::string& server_address, std::size_t step) {
+void run(const std::string& origin, const std::string& server_address, std::size_t step,
+         const std::string& index) {
   const bank::MilvusAddress address = bank::parse_milvus_address(server_address);
   std::shared_ptr<const bank::BankTable> table;
   std::unique_ptr<bank::MemoryBank> directory;
@@ -222,7 +230,7 @@ void run(const std::string& origin, const std::string& server_address, std::size
   if (origin.starts_with(kMade)) {
     const std::string number = origin.substr(kMade.size());
     const auto made = std::make_shared<NumberedTable>(std::strtoull(number.c_str(), nullptr, 10));
-    if (!bank::bank_exists(server_address)) fill(*made, address);
+    if (!bank::bank_exists(server_address)) fill(*made, address, index);
     table = made;
   } else {
     directory = bank::open_bank(origin, bank::OpenMode::kReadOnly);
@@ -244,18 +252,20 @@ void run(const std::string& origin, const std::string& server_address, std::size
 }  // namespace mmra::bench
 
 /// bench_milvus_search DIR milvus://HOST:PORT/COLLECTION [EVERY]
-/// bench_milvus_search made:ROWS milvus://HOST:PORT/COLLECTION [EVERY]: clustered_table.h, written
-/// there where it is not yet
+/// bench_milvus_search made:ROWS milvus://HOST:PORT/COLLECTION [EVERY] [INDEX]: clustered_table.h,
+/// written there where it is not yet, with this index (Flat)
 int main(int argc, char** argv) {
   if (argc < 3) {
     std::fprintf(
-        stderr, "usage: bench_milvus_search DIR|made:ROWS milvus://HOST:PORT/COLLECTION [EVERY]\n");
+        stderr,
+        "usage: bench_milvus_search DIR|made:ROWS milvus://HOST:PORT/COLLECTION [EVERY] [INDEX]\n");
     return 2;
   }
   return mmra::bench::run_main(
       [](int count, char** arguments) {
         const int step = count > 3 ? std::max(1, std::atoi(arguments[3])) : 1;
-        mmra::bench::run(arguments[1], arguments[2], static_cast<std::size_t>(step));
+        mmra::bench::run(arguments[1], arguments[2], static_cast<std::size_t>(step),
+                         count > 4 ? arguments[4] : "Flat");
         return 0;
       },
       argc, argv);

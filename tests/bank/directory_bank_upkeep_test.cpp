@@ -177,12 +177,14 @@ TEST_F(BankUpkeep, ReadersOfOtherProcessesGoOn) {
 TEST_F(BankUpkeep, WhatAKilledCompactionLeftGoesWithTheNextWriter) {
   remove_even();
   fs::copy(path() / "records", path() / "records.compacting", fs::copy_options::recursive);
+  fs::copy(path() / "derived", path() / "derived.removed", fs::copy_options::recursive);
   write_file_atomically(path() / "derived" / "vectors.bin.tmp.abcdef", secret_of(0));
   bank_.reset();
   bank_ = open_bank(path(), OpenMode::kReadOnly);
   EXPECT_TRUE(fs::exists(path() / "records.compacting")) << "a reader changes nothing";
   bank_ = open_bank(path(), OpenMode::kReadWrite);
   EXPECT_FALSE(fs::exists(path() / "records.compacting"));
+  EXPECT_FALSE(fs::exists(path() / "derived.removed"));
   EXPECT_FALSE(fs::exists(path() / "derived" / "vectors.bin.tmp.abcdef"));
   expect_odd(*bank_);
 }

@@ -59,6 +59,7 @@ fs::path derived_directory(const fs::path& bank) { return bank / "derived"; }
 fs::path vectors_file(const fs::path& bank) { return derived_directory(bank) / "vectors.bin"; }
 fs::path unfinished_directory(const fs::path& bank) { return bank / "records.unfinished"; }
 fs::path compacting_directory(const fs::path& bank) { return bank / "records.compacting"; }
+fs::path removed_derived_directory(const fs::path& bank) { return bank / "derived.removed"; }
 
 std::int64_t disk_bytes_of(const fs::path& directory) {
   std::int64_t bytes = 0;
@@ -83,6 +84,7 @@ void sync_directory(const fs::path& directory) {
 
 void remove_leftovers(const fs::path& bank) {
   remove_directory(compacting_directory(bank));
+  remove_directory(removed_derived_directory(bank));
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(derived_directory(bank), code)) {
     const std::string name = entry.path().filename().string();

@@ -16,6 +16,8 @@ namespace mmra::bank {
 [[nodiscard]] std::filesystem::path unfinished_directory(const std::filesystem::path& bank);
 /// Where compaction fills one, and the old one is until it is gone.
 [[nodiscard]] std::filesystem::path compacting_directory(const std::filesystem::path& bank);
+/// Where derived files are from the moment on at which nobody is to find them, until they are gone.
+[[nodiscard]] std::filesystem::path removed_derived_directory(const std::filesystem::path& bank);
 
 [[nodiscard]] std::int64_t disk_bytes_of(const std::filesystem::path& directory);
 void sync_directory(const std::filesystem::path& directory);

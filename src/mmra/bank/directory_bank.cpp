@@ -289,13 +289,16 @@ class DirectoryBank final : public MemoryBank {
       const std::scoped_lock lock(environment_mutex_);
       shared_ = open_environment();
     }
-    remove_leftovers(directory_);  // the old one
-    sync_directory(directory_);
     // A derived file of an earlier commit may still hold what was removed since, and so may what
-    // others have derived.
+    // others have derived. All at once: of an index half of whose files are gone, the rest says
+    // that it is damaged.
     std::error_code code;
-    fs::remove_all(derived_directory(directory_), code);
-    if (code) throw system_error("remove", derived_directory(directory_).string(), code.value());
+    fs::rename(derived_directory(directory_), removed_derived_directory(directory_), code);
+    if (code && code != std::errc::no_such_file_or_directory) {
+      throw system_error("rename", derived_directory(directory_).string(), code.value());
+    }
+    remove_leftovers(directory_);  // with the old records
+    sync_directory(directory_);
     rebuild_derived_files();
   }
 
