@@ -1,6 +1,7 @@
-"""The top 10 of all against all by others' exact searches, beside ours, in turns.
+"""The top 10 of all against all by others' exact searches, beside ours, in turns; with --one of single queries in a
+large table, beside ours through bytes and our plain scan of the floats by all threads.
 
-usage: exact_search_peers.py BENCH_EXACT_SEARCH [--runs N] [--threads N]
+usage: exact_search_peers.py BENCH_EXACT_SEARCH [--runs N] [--threads N] [--one ROWS]
 
 BENCH_EXACT_SEARCH is build/release/bin/bench_exact_search, which makes the vectors and times ours and
 oneDNN's bare product. Needs faiss-cpu and NumPy from the Python registry; usearch where it is there.
@@ -42,15 +43,42 @@ def usearch_searches(vectors, threads):
         vectors, vectors, TOP + 1, MetricKind.IP, exact=True, threads=threads)
 
 
+def one_at_a_time(options):
+    import faiss
+    import numpy
+
+    faiss.omp_set_num_threads(options.threads)
+    command = [options.program, "one", str(options.runs), str(options.threads), str(options.one)]
+    print(subprocess.run(command, check=True, capture_output=True, text=True).stdout, end="")
+    with tempfile.NamedTemporaryFile() as file:
+        subprocess.run([options.program, "write", file.name, str(options.one)], check=True)
+        flat = faiss.IndexFlatIP(DIM)
+        with open(file.name, "rb") as rows:
+            while len(piece := numpy.fromfile(rows, dtype=numpy.float32, count=100_000 * DIM)):
+                flat.add(piece.reshape(-1, DIM))
+    queries = numpy.stack([flat.reconstruct(i * 7919 % options.one) for i in range(options.runs)])
+    seconds = []
+    for query in queries:
+        start = time.perf_counter()
+        flat.search(query[None], TOP + 1)
+        seconds.append(time.perf_counter() - start)
+    print(f"faiss {faiss.__version__} IndexFlatIP, one query: median {statistics.median(seconds):.4f} s, "
+          f"best {min(seconds):.4f} s")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--one", type=int, metavar="ROWS")
     options = parser.parse_args()
     import numpy
 
     print({name: os.environ.get(name) for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")})
+    if options.one:
+        one_at_a_time(options)
+        return
     with tempfile.NamedTemporaryFile() as file:
         subprocess.run([options.program, "write", file.name], check=True)
         vectors = numpy.fromfile(file.name, dtype=numpy.float32).reshape(-1, DIM)
