@@ -98,10 +98,10 @@ void search(const std::string& spec, std::size_t num_rows, std::size_t dim, floa
   const auto index = retrieval::SegmentedIndex::open(place, table, options.num_threads);
   std::printf("opened in %.2f s; width:places", opening.seconds());
   for (const auto& placed : index->segments()) {
-    for (const auto& effort : placed.segment->head().efforts) {
-      std::printf(" %d:%d", effort.width, effort.places);
+    for (const auto& of_rank : placed.segment->head().efforts) {
+      for (const auto& effort : of_rank) std::printf(" %d:%d", effort.width, effort.places);
+      std::printf(";");
     }
-    std::printf(";");
   }
   std::printf(" peak memory %.0f MiB\n", peak_memory_mib());
   measure(*index, *table, 1.0, "no filter");
@@ -129,7 +129,7 @@ void build_again(const std::string& spec, std::size_t num_rows, std::size_t dim,
     const auto index = retrieval::SegmentedIndex::open(place, table, options.num_threads);
     const auto found = index->search(*table, table->queries(), queries, kTop,
                                      retrieval::RetrievalPolicy::deployed(), options.num_threads);
-    const auto effort = index->segments().at(0).segment->head().efforts.front();
+    const auto effort = index->segments().at(0).segment->head().efforts.front().front();
     std::printf("%s: width %d, places %d, recall@10 of its sample %.4f, of others %.4f\n",
                 spec.c_str(), effort.width, effort.places, static_cast<double>(report.least_recall),
                 recall_of(found, wanted));

@@ -44,8 +44,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds, AllLists, ::testing::Values("IVF32,Flat", "IVF32
 
 TEST_P(RecallSamples, ChooseTheLeastEffortThatReachesIt) {
   constexpr double kWanted = 0.9;
-  const ChosenEfforts chosen = choose_efforts(index_, sample_, kWanted);
-  const SearchEffort effort = chosen.efforts.front();
+  const ChosenEfforts chosen = choose_efforts(index_, sample_, kWanted, 1.0);
+  const SearchEffort effort = chosen.efforts.front().front();
   EXPECT_LT(effort.width, index_.most_width()) << "too hard to say anything";
   const MeasuredRecall recall = sample_.recall_of(index_, effort);
   EXPECT_GE(recall.lower, kWanted);
@@ -57,14 +57,39 @@ TEST_P(RecallSamples, ChooseTheLeastEffortThatReachesIt) {
   }
 }
 
+TEST_P(RecallSamples, ChooseLessForFewerOfTheNearest) {
+  constexpr double kWanted = 0.9;
+  const ChosenEfforts chosen = choose_efforts(index_, sample_, kWanted, 0.3);
+  for (std::size_t rank = 1; rank < kNumRanks; ++rank) {
+    for (const std::size_t halving : {0U, 2U}) {
+      const SearchEffort effort = chosen.efforts[rank][halving];
+      const MeasuredRecall recall = sample_.recall_of(index_, effort, halving, rank);
+      EXPECT_GE(recall.mean, kWanted - 0.02);
+      const int enough = chosen.efforts[rank - 1][halving].width;
+      EXPECT_LE(effort.width, enough);
+      EXPECT_TRUE(effort.width == enough || recall.lower >= kWanted) << recall.lower;
+    }
+  }
+  EXPECT_LT(chosen.efforts.back().front().width, chosen.efforts.front().front().width);
+  EXPECT_LT(sample_.recall_of(index_, chosen.efforts.back().front()).lower, kWanted)
+      << "of all ten they find fewer";
+}
+
+TEST_P(RecallSamples, ChooseAlikeForMostOfABank) {
+  const ChosenEfforts chosen = choose_efforts(index_, sample_, 0.9, 0.6);
+  for (std::size_t halving = 0; halving < kNumEfforts; ++halving) {
+    EXPECT_EQ(chosen.efforts.back()[halving].width, chosen.efforts.front()[halving].width);
+  }
+}
+
 TEST_P(RecallSamples, ChooseEffortsForFilters) {
   constexpr double kWanted = 0.9;
-  const ChosenEfforts chosen = choose_efforts(index_, sample_, kWanted);
+  const ChosenEfforts chosen = choose_efforts(index_, sample_, kWanted, 1.0);
   for (const std::size_t halving : {1U, 2U}) {
-    EXPECT_GE(sample_.recall_of(index_, chosen.efforts[halving], halving).lower, kWanted);
+    EXPECT_GE(sample_.recall_of(index_, chosen.efforts.front()[halving], halving).lower, kWanted);
   }
   if (index_.looks_wider_for_filters()) {
-    EXPECT_GT(chosen.efforts[2].width, chosen.efforts[0].width);
+    EXPECT_GT(chosen.efforts.front()[2].width, chosen.efforts.front()[0].width);
   }
 }
 INSTANTIATE_TEST_SUITE_P(Kinds, RecallSamples,
@@ -75,7 +100,8 @@ TEST(RecallSample, OfHardlyAnyVectorsNothingIsMissed) {
   for (const std::size_t count : {std::size_t{1}, std::size_t{10}, std::size_t{12}}) {
     const auto few = std::span(vectors).first(count * kDim);
     FaissIndex index = FaissIndex::build({"HNSW8", 1, {}, {}}, few, kDim);
-    EXPECT_EQ(choose_efforts(index, RecallSample(few, kDim, 1, {}), 0.95).recall, 1.0F) << count;
+    EXPECT_EQ(choose_efforts(index, RecallSample(few, kDim, 1, {}), 0.95, 1.0).recall, 1.0F)
+        << count;
   }
 }
 
@@ -87,7 +113,7 @@ TEST(RecallSample, StopsWhenAsked) {
 }
 
 TEST(SearchEffort, IsThatOfTheNextSmallerShare) {
-  SearchEfforts efforts{};
+  FilteredEfforts efforts{};
   for (std::size_t i = 0; i < kNumEfforts; ++i) efforts[i].width = static_cast<int>(i);
   EXPECT_EQ(effort_for(efforts, 1.0).width, 0);
   EXPECT_EQ(effort_for(efforts, 0.99).width, 0);
@@ -97,6 +123,16 @@ TEST(SearchEffort, IsThatOfTheNextSmallerShare) {
   EXPECT_EQ(effort_for(efforts, 0.4).width, 2);
   EXPECT_EQ(effort_for(efforts, 0.01).width, 6);
   EXPECT_EQ(effort_for(efforts, 0.0).width, 6);
+}
+
+TEST(SearchEffort, FindsAsManyAsAPartOfTheBankHasOfTheTen) {
+  const auto wanted = [](double share) { return kEffortRanks[rank_for(share)]; };
+  EXPECT_EQ(wanted(1.0), 10U);
+  EXPECT_EQ(wanted(0.6), 10U);
+  EXPECT_EQ(wanted(0.43), 4U) << "as near as it is estimated";
+  EXPECT_EQ(wanted(0.2), 4U);
+  EXPECT_EQ(wanted(0.1), 1U);
+  EXPECT_EQ(wanted(0.0), 1U);
 }
 
 }  // namespace

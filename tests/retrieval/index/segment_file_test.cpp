@@ -16,7 +16,7 @@ namespace {
 using mmra::testing::expect_error;
 
 constexpr std::size_t kBegin = 64;  // what the headers of all versions begin with
-constexpr std::size_t kHeader = 136;
+constexpr std::size_t kHeader = 248;
 
 SegmentHead made_head() {
   SegmentHead head;
@@ -24,8 +24,11 @@ SegmentHead made_head() {
   head.commit_id = 4;
   head.dim = 5;
   head.sample_recall = 0.5F;
-  for (std::size_t i = 0; i < kNumEfforts; ++i) {
-    head.efforts[i] = {static_cast<int>(10 + i), static_cast<int>(20 + i)};
+  for (std::size_t rank = 0; rank < kNumRanks; ++rank) {
+    for (std::size_t i = 0; i < kNumEfforts; ++i) {
+      const auto width = static_cast<int>(10 * (rank + 1) + i);
+      head.efforts[rank][i] = {width, width + 10};
+    }
   }
   return head;
 }
@@ -55,6 +58,17 @@ std::string of_version_1(const std::string& bytes) {
   return old;
 }
 
+/// As the second had it: with the first of the three rows of efforts.
+std::string of_version_2(const std::string& bytes) {
+  constexpr std::size_t kEfforts = 56;
+  std::string old =
+      bytes.substr(0, kBegin + kEfforts) + std::string(16, '\0') + bytes.substr(kHeader);
+  old[8] = 2;
+  set(old, 120, checksum64(std::as_bytes(std::span(old)).subspan(136)));
+  set(old, 128, checksum64(std::as_bytes(std::span(old)).first(128)));
+  return old;
+}
+
 TEST(SegmentFile, IsReadAsItWasWritten) {
   const std::string bytes = written();
   const SegmentContents contents = parsed(bytes);
@@ -63,8 +77,9 @@ TEST(SegmentFile, IsReadAsItWasWritten) {
   EXPECT_EQ(contents.head.dim, 5U);
   EXPECT_EQ(contents.head.num_places, 2U);
   EXPECT_EQ(contents.head.sample_recall, 0.5F);
-  EXPECT_EQ(contents.head.efforts.back().width, 16);
-  EXPECT_EQ(contents.head.efforts.back().places, 26);
+  EXPECT_EQ(contents.head.efforts.front().front().width, 10);
+  EXPECT_EQ(contents.head.efforts.back().back().width, 36);
+  EXPECT_EQ(contents.head.efforts.back().back().places, 46);
   EXPECT_EQ(contents.columns.id_bytes, "abc");
   EXPECT_EQ(std::memcmp(contents.index.data(), "an index", 8), 0);
 }
@@ -73,16 +88,30 @@ TEST(SegmentFile, OfTheFirstVersionIsRead) {
   const std::string old = of_version_1(written());
   const SegmentContents contents = parsed(old);
   EXPECT_EQ(contents.head.commit_id, 4U);
-  for (const SearchEffort& effort : contents.head.efforts) {
-    EXPECT_EQ(effort.width, 10);
-    EXPECT_EQ(effort.places, 0) << "as many as the kind of index needs";
+  for (const FilteredEfforts& efforts : contents.head.efforts) {
+    for (const SearchEffort& effort : efforts) {
+      EXPECT_EQ(effort.width, 10);
+      EXPECT_EQ(effort.places, 0) << "as many as the kind of index needs";
+    }
+  }
+  EXPECT_EQ(contents.columns.id_bytes, "abc");
+  EXPECT_EQ(contents.index.size(), 8U);
+}
+
+TEST(SegmentFile, OfTheSecondVersionIsRead) {
+  const std::string old = of_version_2(written());
+  const SegmentContents contents = parsed(old);
+  for (const FilteredEfforts& efforts : contents.head.efforts) {
+    EXPECT_EQ(efforts.front().width, 10) << "whatever share of the bank a segment has";
+    EXPECT_EQ(efforts.back().width, 16);
+    EXPECT_EQ(efforts.back().places, 26);
   }
   EXPECT_EQ(contents.columns.id_bytes, "abc");
   EXPECT_EQ(contents.index.size(), 8U);
 }
 
 TEST(SegmentFile, CutOffOrChangedAnywhereItIsDamaged) {
-  for (const std::string& sound : {written(), of_version_1(written())}) {
+  for (const std::string& sound : {written(), of_version_1(written()), of_version_2(written())}) {
     for (std::size_t size = 0; size < sound.size(); ++size) {
       expect_error(ErrorKind::kCorruptData, "damaged",
                    [&] { static_cast<void>(parsed(sound.substr(0, size))); });
@@ -97,8 +126,8 @@ TEST(SegmentFile, CutOffOrChangedAnywhereItIsDamaged) {
 
 TEST(SegmentFile, OfANewerVersionIsNotSupported) {
   std::string bytes = written();
-  bytes[8] = 3;
-  expect_error(ErrorKind::kUnsupported, "version 3", [&] { static_cast<void>(parsed(bytes)); });
+  bytes[8] = 4;
+  expect_error(ErrorKind::kUnsupported, "version 4", [&] { static_cast<void>(parsed(bytes)); });
 }
 
 }  // namespace

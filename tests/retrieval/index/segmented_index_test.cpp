@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <numeric>
 #include <set>
 #include <thread>
 
@@ -235,7 +236,7 @@ TEST_F(Segments, AnIndexOfAnotherSpecIsRebuilt) {
   EXPECT_FALSE(index->is_of_another_spec());
   EXPECT_EQ(index->spec(), "IVF16,Flat");
   EXPECT_THAT(index->tail(), IsEmpty());
-  EXPECT_LE(index->segments().at(0).segment->head().efforts.front().width, 16)
+  EXPECT_LE(index->segments().at(0).segment->head().efforts.front().front().width, 16)
       << "lists to look through";
   EXPECT_EQ(update(/*all=*/false).num_made, 0U);
 }
@@ -396,6 +397,38 @@ TEST_F(Segments, AFilterThatAdmitsHalfFindsMost) {
         << spec;
     EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::authors_training(), {}), 0.95)
         << spec;
+  }
+}
+
+// A segment is searched for as many of the ten as its share of the bank is likely to have. Where
+// like ones were posted at about the same time, one segment has all of them.
+TEST_F(Segments, OfWhichEachHasAFewOrOneHasAllOfTheNearest) {
+  rows_ = testing::clustered_rows(9000, kDim, random_);
+  for (const bool bursts : {false, true}) {
+    if (bursts) {
+      const auto similarity = [](const ClusteredRow& a, const ClusteredRow& b) {
+        return std::inner_product(a.vector.begin(), a.vector.end(), b.vector.begin(), 0.0F);
+      };
+      for (ClusteredRow& row : rows_) {
+        std::int64_t nearest = 0;
+        for (std::int64_t i = 1; i < 100; ++i) {
+          const auto at = [&](std::int64_t n) { return rows_[static_cast<std::size_t>(n) * 90]; };
+          if (similarity(row, at(i)) > similarity(row, at(nearest))) nearest = i;
+        }
+        row.record.posted_at =
+            Timestamp{nearest * 1000 + static_cast<std::int64_t>(random_() % 999)};
+      }
+      change();
+    }
+    for (const std::string spec : {"IVF16,Flat", "IVF16,PQ8x4fs", "HNSW8"}) {
+      build(spec, 750);
+      const auto index = open();
+      ASSERT_EQ(index->segments().size(), 12U);
+      EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), std::nullopt), 0.95)
+          << spec << bursts;
+      const auto& efforts = index->segments().front().segment->head().efforts;
+      EXPECT_LE(efforts.back().front().width, efforts.front().front().width) << spec;
+    }
   }
 }
 

@@ -26,6 +26,7 @@
 
 #include "mmra/core/error.h"
 #include "mmra/core/huge_pages.h"
+#include "mmra/retrieval/index/quick_centres.h"
 #include "mmra/retrieval/index/scalar_codes.h"
 #include "mmra/retrieval/openmp_threads.h"
 #include "mmra/retrieval/similarity.h"
@@ -218,6 +219,16 @@ void quicken(faiss::Index& index) {
   }
   delete graph->storage;
   graph->storage = quick.release();
+}
+
+/// Lists whose vectors are those of the nearest centre, which is found by comparing with all.
+void quicken_lists(faiss::Index& index, int num_threads) {
+  auto* lists = dynamic_cast<faiss::IndexIVF*>(&index);
+  if (lists == nullptr || !lists->own_fields) return;
+  if (dynamic_cast<const faiss::IndexFlat*>(lists->quantizer) == nullptr) return;
+  auto quick = std::make_unique<QuickCentres>(static_cast<std::size_t>(index.d), num_threads);
+  delete lists->quantizer;
+  lists->quantizer = quick.release();
 }
 
 std::unique_ptr<faiss::Index> make_index(const std::string& spec, std::size_t dim) {
@@ -454,6 +465,7 @@ FaissIndex FaissIndex::build(const IndexBuild& how, std::span<const float> vecto
   std::unique_ptr<faiss::Index> index = make_index(how.spec, dim);
   const Interruptible interruptible(how.stop);
   const OpenMpThreads threads(how.num_threads);
+  quicken_lists(*index, how.num_threads);
   try {
     train(*index, vectors, dim);
     add_all(*index, vectors, how);

@@ -98,7 +98,9 @@ class Builder {
     head.commit_id = table_.commit_id();
     head.dim = static_cast<std::uint32_t>(dim);
     const RecallSample sample(vectors, dim, options_.num_threads, options_.stop);
-    const ChosenEfforts chosen = choose_efforts(index, sample, options_.wanted_recall);
+    const ChosenEfforts chosen =
+        choose_efforts(index, sample, options_.wanted_recall,
+                       static_cast<double>(rows.size()) / static_cast<double>(table_.num_rows()));
     head.efforts = chosen.efforts;
     head.sample_recall = chosen.recall;
     std::string name = new_segment_name();

@@ -48,8 +48,12 @@ class BestScores {
   void add(const BestScores& others) {
     for (const float score : others.heap_) add(score);
   }
-  [[nodiscard]] std::size_t size() const { return heap_.size(); }
-  [[nodiscard]] float worst() const { return heap_.front(); }
+  /// The best first.
+  [[nodiscard]] std::vector<float> sorted() const {
+    std::vector<float> scores = heap_;
+    std::sort_heap(scores.begin(), scores.end(), std::greater<>());
+    return scores;
+  }
 
  private:
   std::vector<float> heap_;
@@ -122,14 +126,20 @@ void RecallSample::find_thresholds(std::span<Query> queries) const {
     BestScores all;
     for (std::size_t halving = kNumEfforts; halving-- > 0;) {
       all.add(best[q][halving]);
-      queries[q].num_nearest[halving] = all.size();
-      queries[q].thresholds[halving] = all.size() == 0 ? 0.0F : all.worst() - kRounding;
+      const std::vector<float> scores_of_best = all.sorted();
+      if (scores_of_best.empty()) continue;
+      for (std::size_t rank = 0; rank < kNumRanks; ++rank) {
+        const std::size_t count = std::min(kEffortRanks[rank], scores_of_best.size());
+        queries[q].nearest[halving][rank] = {scores_of_best[count - 1] - kRounding, count};
+      }
     }
   }
 }
 
 double RecallSample::recall_of(const FaissIndex& index, SearchEffort effort, std::size_t halving,
-                               const Query& query) const {
+                               std::size_t rank, const Query& query) const {
+  const auto [threshold, num_nearest] = query.nearest[halving][rank];
+  if (num_nearest == 0) return 1.0;
   const std::size_t end = end_of(halving);
   const Admission is_before_end = [end](std::size_t place) { return place < end; };
   const bool asks = halving > 0 && !index.only_proposes();
@@ -144,15 +154,13 @@ double RecallSample::recall_of(const FaissIndex& index, SearchEffort effort, std
     const auto place = static_cast<std::size_t>(each.place);
     if (place == query.place) continue;
     const float similarity = canonical_similarity(vector(query.place), vector(place));
-    num_found += similarity >= query.thresholds[halving] ? 1 : 0;
+    num_found += similarity >= threshold ? 1 : 0;
   }
-  const std::size_t num_nearest = query.num_nearest[halving];
-  if (num_nearest == 0) return 1.0;
   return static_cast<double>(std::min(num_found, num_nearest)) / static_cast<double>(num_nearest);
 }
 
 MeasuredRecall RecallSample::recall_of(const FaissIndex& index, SearchEffort effort,
-                                       std::size_t halving) const {
+                                       std::size_t halving, std::size_t rank) const {
   const std::size_t stride = halving == 0 ? 1 : kFilteredStride;
   std::vector<double> recalls((queries_.size() + stride - 1) / stride);
   if (recalls.empty()) return {};
@@ -160,7 +168,7 @@ MeasuredRecall RecallSample::recall_of(const FaissIndex& index, SearchEffort eff
                [&](std::size_t begin, std::size_t end) {
                  if (stop_.stop_requested()) throw Interrupted();
                  for (std::size_t i = begin; i < end; ++i) {
-                   recalls[i] = recall_of(index, effort, halving, queries_[i * stride]);
+                   recalls[i] = recall_of(index, effort, halving, rank, queries_[i * stride]);
                  }
                });
   double sum = 0.0;
@@ -177,20 +185,46 @@ MeasuredRecall RecallSample::recall_of(const FaissIndex& index, SearchEffort eff
 
 namespace {
 
+/// Of the nearest up to one of kEffortRanks.
 class EffortChooser {
  public:
-  EffortChooser(FaissIndex& index, const RecallSample& sample, double wanted)
-      : index_(index), sample_(sample), wanted_(wanted) {}
+  EffortChooser(FaissIndex& index, const RecallSample& sample, double wanted, std::size_t rank)
+      : index_(index), sample_(sample), wanted_(wanted), rank_(rank) {}
 
-  [[nodiscard]] SearchEffort choose(std::size_t halving, int least_width) {
-    const int most = index_.most_width();
+  /// `enough`: efforts that find them, and more; null: none are known.
+  [[nodiscard]] FilteredEfforts choose_all(const FilteredEfforts* enough) {
+    const auto choose_for = [&](std::size_t halving, int least_width) {
+      return choose(halving, least_width, enough == nullptr ? nullptr : &(*enough)[halving]);
+    };
+    FilteredEfforts efforts;
+    SearchEffort effort = choose_for(0, index_.least_width());
+    efforts.fill(effort);
+    if (!index_.looks_wider_for_filters()) return efforts;
+    // Of parts of a bank not each is measured: that takes as long as making a small index does.
+    const std::size_t step = enough == nullptr ? 1 : 2;
+    for (std::size_t halving = step; halving < kNumEfforts; halving += step) {
+      if (index_.num_vectors() >> halving >= kLeastFiltered) {
+        effort = choose_for(halving, effort.width);
+      } else {
+        effort.width = std::min(2 * effort.width, index_.most_width());
+      }
+      std::fill_n(efforts.begin() + static_cast<std::ptrdiff_t>(halving + 1 - step), step, effort);
+    }
+    return efforts;
+  }
+
+ private:
+  [[nodiscard]] SearchEffort choose(std::size_t halving, int least_width,
+                                    const SearchEffort* enough) {
+    const int most_width = enough == nullptr ? index_.most_width() : enough->width;
     SearchEffort effort;
     effort.places = index_.places_are_measured() ? kMostPlaces : 0;
     const double by_width =
         index_.places_are_measured() ? wanted_ + kMissedByPlaces * (1.0 - wanted_) : wanted_;
-    effort.width = find_least(std::min(least_width, most), most, [&](int width) {
+    effort.width = find_least(std::min(least_width, most_width), most_width, [&](int width) {
       return recall_of({width, effort.places}, halving) >= by_width;
     });
+    if (enough != nullptr && effort.width == most_width) return *enough;
     if (index_.places_are_measured()) {
       effort.places = find_least(kLeastPlaces, kMostPlaces, [&](int places) {
         return recall_of({effort.width, places}, halving) >= wanted_;
@@ -199,35 +233,34 @@ class EffortChooser {
     return effort;
   }
 
- private:
   [[nodiscard]] double recall_of(SearchEffort effort, std::size_t halving) {
     index_.set_width(effort.width);
-    return sample_.recall_of(index_, effort, halving).lower;
+    return sample_.recall_of(index_, effort, halving, rank_).lower;
   }
 
   FaissIndex& index_;
   const RecallSample& sample_;
   double wanted_;
+  std::size_t rank_;
 };
 
 }  // namespace
 
-ChosenEfforts choose_efforts(FaissIndex& index, const RecallSample& sample, double wanted_recall) {
-  EffortChooser chooser(index, sample, wanted_recall);
+ChosenEfforts choose_efforts(FaissIndex& index, const RecallSample& sample, double wanted_recall,
+                             double share_of_bank) {
+  const bool is_part = rank_for(share_of_bank) > 0;
   ChosenEfforts chosen;
-  SearchEffort effort = chooser.choose(0, index.least_width());
-  index.set_width(effort.width);
-  chosen.efforts.fill(effort);
-  chosen.recall = static_cast<float>(sample.recall_of(index, effort).mean);
-  if (!index.looks_wider_for_filters()) return chosen;
-  for (std::size_t halving = 1; halving < kNumEfforts; ++halving) {
-    if (index.num_vectors() >> halving >= kLeastFiltered) {
-      effort = chooser.choose(halving, effort.width);
-    } else {
-      effort.width = std::min(2 * effort.width, index.most_width());
+  for (std::size_t rank = 0; rank < kNumRanks; ++rank) {
+    const FilteredEfforts* enough = rank == 0 ? nullptr : &chosen.efforts[rank - 1];
+    if (rank > 0 && !is_part) {
+      chosen.efforts[rank] = *enough;
+      continue;
     }
-    chosen.efforts[halving] = effort;
+    chosen.efforts[rank] = EffortChooser(index, sample, wanted_recall, rank).choose_all(enough);
   }
+  const SearchEffort first = chosen.efforts.front().front();
+  index.set_width(first.width);
+  chosen.recall = static_cast<float>(sample.recall_of(index, first).mean);
   return chosen;
 }
 

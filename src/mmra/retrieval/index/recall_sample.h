@@ -19,23 +19,28 @@ struct MeasuredRecall {
 };
 
 /// Some of an index's own vectors as queries, and how similar the tenth-nearest other one of each
-/// is: among all, and among the first half, quarter … of the places, as a filter by time admits
-/// them.
+/// is (and those of the other kEffortRanks): among all, and among the first half, quarter … of the
+/// places, as a filter by time admits them.
 class RecallSample {
  public:
   /// `vectors`: row-major [n × dim], as long as this lives. Throws Interrupted.
   RecallSample(std::span<const float> vectors, std::size_t dim, int num_threads,
                const std::stop_token& stop);
 
-  /// The recall at 10 of searches of this effort among the first n / 2^halving places.
+  /// The recall of the kEffortRanks[rank] nearest, at first the ten, by searches of this effort for
+  /// ten among the first n / 2^halving places.
   [[nodiscard]] MeasuredRecall recall_of(const FaissIndex& index, SearchEffort effort,
-                                         std::size_t halving = 0) const;
+                                         std::size_t halving = 0, std::size_t rank = 0) const;
 
  private:
+  /// Of the nearest up to a rank.
+  struct Nearest {
+    float threshold = 0.0F;  ///< whoever is as similar is one of them
+    std::size_t count = 0;
+  };
   struct Query {
-    std::size_t place;
-    std::array<float, kNumEfforts> thresholds;  ///< whoever is as similar is one of the ten
-    std::array<std::size_t, kNumEfforts> num_nearest;
+    std::size_t place = 0;
+    std::array<std::array<Nearest, kNumRanks>, kNumEfforts> nearest{};
   };
 
   [[nodiscard]] std::span<const float> vector(std::size_t place) const {
@@ -46,7 +51,7 @@ class RecallSample {
   }
   void find_thresholds(std::span<Query> queries) const;
   [[nodiscard]] double recall_of(const FaissIndex& index, SearchEffort effort, std::size_t halving,
-                                 const Query& query) const;
+                                 std::size_t rank, const Query& query) const;
 
   std::span<const float> vectors_;
   std::size_t dim_;
@@ -56,13 +61,16 @@ class RecallSample {
 };
 
 /// The least efforts by which such an index finds `wanted_recall` of the ten nearest, by the lower
-/// bound, and what the first of them finds. Searches with a filter are measured where the kind of
-/// index must look wider then. Sets the index's own width where it has one.
+/// bound (and of the nearest up to each of kEffortRanks), and what the first of them finds.
+/// Searches with a filter are measured where the kind of index must look wider then. Sets the
+/// index's own width where it has one.
 struct ChosenEfforts {
   SearchEfforts efforts;
   float recall = 1.0F;
 };
+/// `share_of_bank`: how much of it the index is of; one of most of it is searched for all ten, and
+/// the others are not measured.
 [[nodiscard]] ChosenEfforts choose_efforts(FaissIndex& index, const RecallSample& sample,
-                                           double wanted_recall);
+                                           double wanted_recall, double share_of_bank);
 
 }  // namespace mmra::retrieval

@@ -28,7 +28,7 @@ FaissIndex index_of(const SegmentContents& contents, const fs::path& file) {
   try {
     FaissIndex index = FaissIndex::read(contents.index);
     if (index.num_vectors() == contents.head.num_places && index.dim() == contents.head.dim) {
-      index.set_width(contents.head.efforts.front().width);
+      index.set_width(contents.head.efforts.front().front().width);
       return index;
     }
   } catch (const Error& error) {

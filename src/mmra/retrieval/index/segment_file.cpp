@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMagic = 0x00474553'41524D4D;  // "MMRASEG\0"
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 
 /// What the header of every version begins with.
 struct HeaderBegin {
@@ -31,7 +31,8 @@ struct HeaderBegin {
   float sample_recall = 0.0F;
 };
 static_assert(sizeof(HeaderBegin) == 64 && std::is_trivially_copyable_v<HeaderBegin>);
-static_assert(sizeof(SearchEfforts) == 56 && std::is_trivially_copyable_v<SearchEfforts>);
+static_assert(sizeof(FilteredEfforts) == 56 && sizeof(SearchEfforts) == 168 &&
+              std::is_trivially_copyable_v<SearchEfforts>);
 
 /// And what it ends with.
 struct HeaderEnd {
@@ -41,12 +42,17 @@ struct HeaderEnd {
 static_assert(sizeof(HeaderEnd) == 16 && std::is_trivially_copyable_v<HeaderEnd>);
 
 struct FileHeader : HeaderBegin {
-  SearchEfforts efforts{};  ///< from version 2 on in the file
+  SearchEfforts efforts{};  ///< in the file: of version 2 the first rank's, of later ones all
   std::uint64_t body_checksum = 0;
 };
 
+std::size_t efforts_size(std::uint32_t version) {
+  if (version < 2) return 0;
+  return version == 2 ? sizeof(FilteredEfforts) : sizeof(SearchEfforts);
+}
+
 std::size_t header_size(std::uint32_t version) {
-  return sizeof(HeaderBegin) + (version >= 2 ? sizeof(SearchEfforts) : 0) + sizeof(HeaderEnd);
+  return sizeof(HeaderBegin) + efforts_size(version) + sizeof(HeaderEnd);
 }
 
 template <typename T>
@@ -115,11 +121,9 @@ FileHeader header_of(const fs::path& file, std::span<const std::byte> bytes) {
     fail_segment(file, "its header has another checksum");
   }
   header.body_checksum = end.body_checksum;
-  if (header.version >= 2) {
-    std::memcpy(&header.efforts, bytes.data() + sizeof(HeaderBegin), sizeof header.efforts);
-  } else {
-    header.efforts.fill({header.width, 0});
-  }
+  header.efforts.front().fill({header.width, 0});
+  std::memcpy(&header.efforts, bytes.data() + sizeof(HeaderBegin), efforts_size(header.version));
+  if (header.version <= 2) header.efforts.fill(header.efforts.front());
   return header;
 }
 
@@ -212,7 +216,7 @@ void write_segment_file(const fs::path& file, const SegmentHead& head,
   header.dim = head.dim;
   header.generation = head.generation;
   header.commit_id = head.commit_id;
-  header.width = head.efforts.front().width;
+  header.width = head.efforts.front().front().width;
   header.efforts = head.efforts;
   header.sample_recall = head.sample_recall;
   header.num_places = columns.rows.size();

@@ -128,25 +128,33 @@ class QuerySearch {
         k_(static_cast<std::size_t>(k)),
         policy_(policy) {}
 
-  /// `prepared`: what FaissIndex::prepare() gives for this query.
-  void look_through(const PlacedSegment& placed, std::span<const float> prepared) {
+  /// How many of all rows this query may see, about, and of each segment's; before the others.
+  void expect(std::span<const PlacedSegment> segments, std::span<const std::uint32_t> tail) {
+    for (const PlacedSegment& placed : segments) {
+      const std::size_t end = end_of(*placed.segment);
+      const double admitted =
+          expect_admitted(end, [&](std::size_t place) { return admits_row(placed.rows[place]); });
+      expected_.push_back({end, admitted});
+      admitted_of_all_ += admitted;
+    }
+    admitted_of_all_ += expect_admitted(
+        tail.size(), [&](std::size_t i) { return admits_row(static_cast<std::int32_t>(tail[i])); });
+  }
+
+  /// `prepared`: what FaissIndex::prepare() gives for this query. `number`: of the segment.
+  void look_through(const PlacedSegment& placed, std::size_t number,
+                    std::span<const float> prepared) {
     const Segment& segment = *placed.segment;
     prepared_ = prepared;
-    // Places are in the order of time: what was posted too late is a matter of one comparison.
-    const auto times = segment.posted_at();
-    std::size_t end = times.size();
-    if (identity_.as_of) {
-      end = static_cast<std::size_t>(
-          std::lower_bound(times.begin(), times.end(), identity_.as_of->ms) - times.begin());
-    }
-    const double expected = expect_admitted(placed, end);
+    const auto [end, expected] = expected_[number];
     if (end == 0) return;
-    const double share = expected / static_cast<double>(times.size());
-    const SearchEffort effort = effort_for(segment.head().efforts, share);
+    const double share = expected / static_cast<double>(segment.num_places());
+    const std::size_t rank = rank_for(expected / admitted_of_all_);
+    const SearchEffort effort = effort_for(segment.head().efforts[rank], share);
     if (scan_is_cheaper(end, expected, segment.index().cost_of(effort, share))) {
       scan(placed, end, expected);
     } else {
-      search(placed, end, expected, effort);
+      search(placed, end, expected, effort, rank);
     }
   }
 
@@ -192,23 +200,29 @@ class QuerySearch {
     return quick_similarity(vector_.data(), vector, vector_.size());
   }
 
-  /// Of so many of the places before `end`.
-  [[nodiscard]] std::size_t count_admitted(const PlacedSegment& placed, std::size_t end,
-                                           std::size_t sample_size) const {
-    std::size_t count = 0;
-    for (std::size_t i = 0; i < sample_size; ++i) {
-      count += admits_row(placed.rows[i * end / sample_size]) ? 1 : 0;
-    }
-    return count;
+  /// Places are in the order of time: what was posted too late is a matter of one comparison.
+  [[nodiscard]] std::size_t end_of(const Segment& segment) const {
+    const auto times = segment.posted_at();
+    if (!identity_.as_of) return times.size();
+    return static_cast<std::size_t>(
+        std::lower_bound(times.begin(), times.end(), identity_.as_of->ms) - times.begin());
   }
 
   /// How many of the places before `end` are admitted, by a sample of them.
-  [[nodiscard]] double expect_admitted(const PlacedSegment& placed, std::size_t end) const {
+  template <typename IsAdmitted>
+  [[nodiscard]] static double expect_admitted(std::size_t end, const IsAdmitted& is_admitted) {
+    const auto count = [&](std::size_t sample_size) {
+      std::size_t num_admitted = 0;
+      for (std::size_t i = 0; i < sample_size; ++i) {
+        num_admitted += is_admitted(i * end / sample_size) ? 1 : 0;
+      }
+      return num_admitted;
+    };
     std::size_t size = std::min(end, kFirstSampledPlaces);
-    std::size_t num_admitted = count_admitted(placed, end, size);
+    std::size_t num_admitted = count(size);
     if (num_admitted < size) {
       size = std::min(end, kSampledPlaces);
-      num_admitted = count_admitted(placed, end, size);
+      num_admitted = count(size);
     }
     // One more than were seen: none of the sample does not mean none at all.
     return size == end ? static_cast<double>(num_admitted)
@@ -274,7 +288,8 @@ class QuerySearch {
     return num_refused;
   }
 
-  void search(const PlacedSegment& placed, std::size_t end, double expected, SearchEffort effort) {
+  void search(const PlacedSegment& placed, std::size_t end, double expected, SearchEffort effort,
+              std::size_t rank) {
     const Segment& segment = *placed.segment;
     const double share = expected / static_cast<double>(segment.num_places());
     const bool asks_last =
@@ -287,7 +302,8 @@ class QuerySearch {
         segment.index().search(vector_, segment.index().places_for(k_, effort), effort.width,
                                &admission, share, end, prepared_);
     // A graph may have parts that no walk comes to, lists that are not probed may have them all.
-    if (found.size() < std::min(k_, static_cast<std::size_t>(expected / 2))) {
+    const std::size_t wanted = (k_ * kEffortRanks[rank] + kEffortRanks[0] - 1) / kEffortRanks[0];
+    if (found.size() < std::min(wanted, static_cast<std::size_t>(expected / 2))) {
       scan(placed, end, expected);
       return;
     }
@@ -350,22 +366,29 @@ class QuerySearch {
   static constexpr std::size_t kSpare = 6;
   static constexpr std::size_t kScannedTogether = 128;
 
+  struct Expected {
+    std::size_t end;  ///< places from here on were posted too late
+    double admitted;
+  };
+
   const bank::BankTable& table_;
   std::span<const float> vector_;
   const QueryIdentity& identity_;
   std::size_t k_;
   const RetrievalPolicy& policy_;
+  std::vector<Expected> expected_;  ///< of each segment
+  double admitted_of_all_ = 0.0;
   std::span<const float> prepared_;
   std::vector<Candidate> candidates_;
 };
 
-/// Several queries, of `vectors`, through a segment.
-void look_through(const PlacedSegment& placed, std::span<const float> vectors,
+/// Several queries, of `vectors`, through a segment, which has this number.
+void look_through(const PlacedSegment& placed, std::size_t number, std::span<const float> vectors,
                   std::span<QuerySearch> searches) {
   const std::vector<float> prepared = placed.segment->index().prepare(vectors);
   const std::size_t size = prepared.size() / searches.size();
   for (std::size_t i = 0; i < searches.size(); ++i) {
-    searches[i].look_through(placed, std::span(prepared).subspan(i * size, size));
+    searches[i].look_through(placed, number, std::span(prepared).subspan(i * size, size));
   }
 }
 
@@ -462,9 +485,12 @@ RetrievalResult SegmentedIndex::search(const bank::BankTable& table,
     std::vector<QuerySearch> searches;
     for (std::size_t q = begin; q < end; ++q) {
       searches.emplace_back(table, query_vectors.subspan(q * dim, dim), queries[q], k, policy);
+      searches.back().expect(segments_, tail_);
     }
     const auto vectors = query_vectors.subspan(begin * dim, (end - begin) * dim);
-    for (const PlacedSegment& placed : segments_) look_through(placed, vectors, searches);
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      look_through(segments_[i], i, vectors, searches);
+    }
     for (std::size_t q = begin; q < end; ++q) {
       // A query of which nothing is known is similar to nothing.
       if (is_zero(query_vectors.subspan(q * dim, dim))) continue;
