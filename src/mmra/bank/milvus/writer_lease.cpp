@@ -26,8 +26,8 @@ constexpr std::chrono::seconds kRenewedAfter{30};
 constexpr int kMaxHolders = 100;
 
 /// When a process began, in the kernel's ticks since boot: the second part of its identity, since
-/// numbers of processes are used again. 0: there is no such process, or it has ended and is a zombie
-/// (a container whose first process waits for nobody keeps them for ever).
+/// numbers of processes are used again. 0: there is no such process, or it has ended and is a
+/// zombie (a container whose first process waits for nobody keeps them for ever).
 std::int64_t start_of(std::int64_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
