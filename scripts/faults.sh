@@ -11,17 +11,17 @@ clips=()
 [ $# -eq 0 ] || clips=(--clips "$1")
 run() {
   echo "$2 ..."
-  MMRA_PROGRAM=$PWD/build/$1/bin/mmra PYTHONDONTWRITEBYTECODE=1 python3 -W ignore "tests/${folder:-serving/faults}/$2_test.py" "${@:3}"
+  MMRA_PROGRAM=$PWD/build/$1/bin/mmra PYTHONDONTWRITEBYTECODE=1 python3 -W ignore "tests/$2_test.py" "${@:3}"
 }
 
 bash scripts/build.sh release mmra
 ulimit -n "$(ulimit -Hn)"
-run release soak --requests 100000
-run release connections --connections 10000
-run release writes --kills 100
-run release decoders --kills 30
-run release full_disk --rounds 5
-run release model_swap --seconds 60
-folder=cli run release kills --kills 200
+run release serving/faults/soak --requests 100000
+run release serving/faults/connections --connections 10000
+run release serving/faults/writes --kills 100
+run release serving/faults/decoders --kills 30
+run release serving/faults/full_disk --rounds 5
+run release serving/faults/model_swap --seconds 60
+run release cli/kills --kills 200
 bash scripts/build.sh asan-ubsan mmra
-run asan-ubsan hostile --requests 10000 --videos 1000 "${clips[@]}"
+run asan-ubsan serving/faults/hostile --requests 10000 --videos 1000 "${clips[@]}"

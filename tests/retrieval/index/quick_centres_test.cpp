@@ -47,8 +47,8 @@ TEST_P(Centres, AreTheNearestToWithinAHundredth) {
     const float* centre = centres.data() + static_cast<std::size_t>(labels[i]) * kDim;
     float similarity = 0.0F;
     for (std::size_t j = 0; j < kDim; ++j) similarity += centre[j] * vectors[i * kDim + j];
-    EXPECT_NEAR(similarity, best[i], 0.02);
-    EXPECT_NEAR(scores[i], best[i], 0.02);
+    EXPECT_NEAR(similarity, best[i], 0.01);
+    EXPECT_NEAR(scores[i], best[i], 0.01);
     num_same += labels[i] == nearest[i] ? 1 : 0;
   }
   EXPECT_GE(num_same, kNumVectors * 9 / 10);
