@@ -5,7 +5,6 @@
 // makes a bank there of vectors that are there already, with one pooled token each. As in a server
 // that writes, one thread looks at what was committed, another brings the index up to date.
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +13,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "clustered_records.h"
@@ -22,6 +22,7 @@
 #include "mmra/bank/memory_bank.h"
 #include "mmra/core/error.h"
 #include "mmra/pipeline/bank_index.h"
+#include "mmra/pipeline/index_keeper.h"
 #include "mmra/retrieval/exact_search.h"
 
 namespace mmra::bench {
@@ -60,14 +61,20 @@ class Current {
     const std::scoped_lock lock(mutex_);
     state_ = std::move(state);
   }
-  /// Segments were made: who follows is to open them.
-  void note_new_segments() { has_new_segments_ = true; }
-  [[nodiscard]] bool take_new_segments() { return has_new_segments_.exchange(false); }
+  /// Segments were made: who follows is to take them over.
+  void offer(Index index) {
+    const std::scoped_lock lock(mutex_);
+    offered_ = std::move(index);
+  }
+  [[nodiscard]] Index take_offered() {
+    const std::scoped_lock lock(mutex_);
+    return std::exchange(offered_, nullptr);
+  }
 
  private:
   mutable std::mutex mutex_;
   State state_;
-  std::atomic<bool> has_new_segments_{false};
+  Index offered_;
 };
 
 /// Milliseconds of the queries of several readers.
@@ -127,9 +134,11 @@ void follow(const bank::MemoryBank& bank, const Settings& settings, Current& cur
     const Current::State before = current.get();
     Current::State now;
     now.table = bank.table();
-    const bool has_new_segments = current.take_new_segments();
-    if (has_new_segments || now.table->commit_id() != before.table->commit_id()) {
-      now.index = pipeline::open_bank_index(settings.directory, now.table, 1, before.index.get());
+    const Index offered = current.take_offered();
+    if (offered != nullptr || now.table->commit_id() != before.table->commit_id()) {
+      now.index =
+          pipeline::open_bank_index(settings.directory, now.table, 1,
+                                    offered != nullptr ? offered.get() : before.index.get());
       current.set(now);
     }
     std::this_thread::sleep_for(
@@ -137,22 +146,10 @@ void follow(const bank::MemoryBank& bank, const Settings& settings, Current& cur
   }
 }
 
-/// Brings the index up to date whenever that is worth it.
-void keep_up(const bank::MemoryBank& bank, const Settings& settings, Current& current,
-             const std::stop_token& stop) {
-  SilentProgress silent;
+/// As a server does with each batch of queries.
+void keep_up(pipeline::IndexKeeper& keeper, const Current& current, const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    const Current::State state = current.get();
-    if (state.index != nullptr && retrieval::is_worth_updating(*state.index)) {
-      try {
-        pipeline::update_derived_files(bank, settings.directory,
-                                       retrieval::beside_searches(1, stop), silent,
-                                       state.index.get());
-        current.note_new_segments();
-      } catch (const Interrupted&) {
-        return;
-      }
-    }
+    keeper.look_at(current.get().index);
     std::this_thread::sleep_for(milliseconds(100));
   }
 }
@@ -182,7 +179,11 @@ void write(bank::MemoryBank& bank, const ClusteredTable& table, const Settings& 
 
 bool is_up_to_date(const bank::MemoryBank& bank, const Current::State& state) {
   if (state.table->num_rows() < static_cast<std::size_t>(bank.info().num_records)) return false;
-  return state.index == nullptr || !retrieval::is_worth_updating(*state.index);
+  if (state.index == nullptr) return true;
+  const auto options = retrieval::joining_beside_searches(
+      static_cast<std::size_t>(state.table->retrieval_dim()), {});
+  return !retrieval::is_worth_updating(*state.index) &&
+         !retrieval::is_worth_joining(*state.index, options);
 }
 
 void measure(const Settings& settings) {
@@ -204,15 +205,19 @@ void measure(const Settings& settings) {
   {
     const std::jthread following(
         [&](const std::stop_token& stop) { follow(*bank, settings, current, stop); });
+    pipeline::IndexKeeper::Options options;
+    options.ready = [&](Index index) { current.offer(std::move(index)); };
+    pipeline::IndexKeeper keeper(*bank, settings.directory, std::move(options));
     const std::jthread keeping(
-        [&](const std::stop_token& stop) { keep_up(*bank, settings, current, stop); });
+        [&](const std::stop_token& stop) { keep_up(keeper, current, stop); });
     write(*bank, table, settings, latencies);
     const Stopwatch watch;
     while (!is_up_to_date(*bank, current.get())) std::this_thread::sleep_for(milliseconds(100));
     const Index index = current.get().index;
-    std::printf("index up to date after %.1f s: %zu segments, %zu rows without\n", watch.seconds(),
-                index == nullptr ? 0 : index->segments().size(),
-                index == nullptr ? 0 : index->tail().size());
+    std::printf("index up to date after %.1f s: %zu segments, %zu rows without, %llu joins\n",
+                watch.seconds(), index == nullptr ? 0 : index->segments().size(),
+                index == nullptr ? 0 : index->tail().size(),
+                static_cast<unsigned long long>(keeper.num_joins()));
     latencies.report("meanwhile");
   }
   std::this_thread::sleep_for(std::chrono::seconds(10));

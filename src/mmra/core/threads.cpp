@@ -1,6 +1,8 @@
 #include "mmra/core/threads.h"
 
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,6 +18,15 @@ int available_processors() noexcept {
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
   return std::max(1, CPU_COUNT(&set));
+}
+
+void lower_priority_of_this_thread() noexcept {
+  constexpr int kLower = 10;
+  constexpr int kLowest = 19;
+  // On Linux the priority of one thread, not of the process.
+  const auto thread = static_cast<id_t>(gettid());
+  const int priority = getpriority(PRIO_PROCESS, thread);
+  static_cast<void>(setpriority(PRIO_PROCESS, thread, std::min(priority + kLower, kLowest)));
 }
 
 void parallel_for(std::size_t count, std::size_t grain, int num_threads,

@@ -11,6 +11,10 @@ namespace mmra {
 /// Processors this process may run on (its affinity mask), at least 1.
 [[nodiscard]] int available_processors() noexcept;
 
+/// The calling thread lets others go first, for as long as it runs: whoever asks does not wait for
+/// work that has time. Where the system refuses, it stays as it is.
+void lower_priority_of_this_thread() noexcept;
+
 /// Calls body(begin, end) on disjoint pieces of [0, count), of `grain` items or fewer each, on at
 /// most `num_threads` threads (the caller's among them), and waits. The first exception is rethrown
 /// when all have stopped. Pieces are taken in order, so results that are written by index do not

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -14,7 +13,7 @@
 #include "mmra/encoders/encoder_set.h"
 #include "mmra/pipeline/bank_index.h"
 #include "mmra/pipeline/feature_file.h"
-#include "mmra/pipeline/index_updater.h"
+#include "mmra/pipeline/index_keeper.h"
 #include "mmra/pipeline/line_follower.h"
 #include "mmra/pipeline/query.h"
 
@@ -96,8 +95,7 @@ IngestReport ingest_stream(const std::filesystem::path& source, const StreamOpti
   LineFollower lines(source, options.stop);
   const FeatureFiles no_files;
   IngestReport report;
-  std::optional<IndexUpdater> index_updater(std::in_place, *bank, options.bank_directory,
-                                            /*num_threads=*/1);  // the encoders have the others
+  IndexKeeper index_keeper(*bank, options.bank_directory, {});
   IngestRun run(*bank, encoders, no_files,
                 {.num_jobs = options.num_jobs,
                  .encode = {options.num_threads, options.stop},
@@ -105,12 +103,12 @@ IngestReport ingest_stream(const std::filesystem::path& source, const StreamOpti
   run.on_committed = [&](std::span<const IngestedRow> rows) {
     bank->flush();
     for (const IngestedRow& row : rows) count(row, report);
-    index_updater->note(rows.size());
+    index_keeper.note(rows.size());
     if (options.acknowledge) options.acknowledge(rows);
   };
   const StreamReader reader(lines, schema);
   const bool is_whole = run.run([&](const IngestRun::Push& push) { reader.read(push); });
-  index_updater.reset();
+  index_keeper.finish();
   if (report.num_added + report.num_updated > 0) (void)bank->table();  // saves the derived file
   if (!is_whole) throw Interrupted();
   if (report.num_added + report.num_updated > 0) {

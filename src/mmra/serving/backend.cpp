@@ -49,12 +49,15 @@ Backend::Backend(ServiceOptions options)
       writer_(1, kQueuedWrites),
       loader_(1, 1) {}
 
-std::unique_ptr<IndexKeeper> Backend::make_index_keeper() {
+std::unique_ptr<pipeline::IndexKeeper> Backend::make_index_keeper() {
   if (options_.read_only || bank::is_milvus_address(options_.bank_directory)) return nullptr;
-  return std::make_unique<IndexKeeper>(
-      *bank_, options_.bank_directory,
-      [this](IndexKeeper::IndexPointer index) { inference_.offer_index(std::move(index)); },
-      [this](const std::string& line) { log(line); });
+  pipeline::IndexKeeper::Options keeping;
+  keeping.ready = [this](pipeline::IndexKeeper::IndexPointer index) {
+    inference_.offer_index(std::move(index));
+  };
+  keeping.log = [this](const std::string& line) { log(line); };
+  return std::make_unique<pipeline::IndexKeeper>(*bank_, options_.bank_directory,
+                                                 std::move(keeping));
 }
 
 std::shared_ptr<pipeline::PredictionEngine> Backend::open_engine() const {
@@ -207,6 +210,8 @@ std::string Backend::metrics_text() const {
       {"mmra_bank_labelled", static_cast<double>(info.num_labelled)},
       {"mmra_bank_records", static_cast<double>(info.num_records)},
       {"mmra_decoder_queue", static_cast<double>(decoders_.num_queued())},
+      {"mmra_index_joins",
+       index_keeper_ == nullptr ? 0.0 : static_cast<double>(index_keeper_->num_joins())},
       {"mmra_index_updates",
        index_keeper_ == nullptr ? 0.0 : static_cast<double>(index_keeper_->num_updates())},
       {"mmra_model_queue", static_cast<double>(inference_.num_queued())},

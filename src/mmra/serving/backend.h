@@ -9,11 +9,11 @@
 #include <string>
 
 #include "mmra/bank/memory_bank.h"
+#include "mmra/pipeline/index_keeper.h"
 #include "mmra/sandbox/clip_decoder.h"
 #include "mmra/serving/bank_listing.h"
 #include "mmra/serving/http_message.h"
 #include "mmra/serving/http_server.h"
-#include "mmra/serving/index_keeper.h"
 #include "mmra/serving/inference.h"
 #include "mmra/serving/metrics.h"
 #include "mmra/serving/service.h"
@@ -76,7 +76,7 @@ class Backend {
     nlohmann::ordered_json card;
   };
   /// Null where nobody writes here, or the bank is on a server.
-  [[nodiscard]] std::unique_ptr<IndexKeeper> make_index_keeper();
+  [[nodiscard]] std::unique_ptr<pipeline::IndexKeeper> make_index_keeper();
   [[nodiscard]] std::shared_ptr<pipeline::PredictionEngine> open_engine() const;
   /// Of one state of the model's directory, whatever happens to it meanwhile.
   [[nodiscard]] OpenedModel open_model() const;
@@ -93,7 +93,7 @@ class Backend {
   std::atomic<bool> stopping_ = false;
   Slots uploads_;
   Slots decoded_clips_;
-  std::unique_ptr<IndexKeeper> index_keeper_;
+  std::unique_ptr<pipeline::IndexKeeper> index_keeper_;
   Inference inference_;
   WorkerPool readers_;
   WorkerPool decoders_;

@@ -5,6 +5,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <numeric>
 #include <set>
@@ -278,6 +279,30 @@ TEST(FaissIndex, StopsWhenAsked) {
   EXPECT_THROW(
       static_cast<void>(FaissIndex::build({"IVF256,Flat", 2, stop.get_token(), {}}, vectors, kDim)),
       Interrupted);
+}
+
+// An update beside searches lasts seconds, a join minutes.
+TEST(FaissIndexes, AreMadeAtTheSameTimeAndStoppedOneByOne) {
+  const std::vector<float> many = scattered_vectors(60'000, 3);
+  const std::vector<float> few = clustered_vectors(2000, 4);
+  std::stop_source stop;
+  std::atomic<bool> is_over{false};
+  bool was_interrupted = false;
+  std::jthread slow([&] {
+    try {
+      static_cast<void>(FaissIndex::build({"HNSW64", 1, stop.get_token(), {}}, many, kDim));
+    } catch (const Interrupted&) {
+      was_interrupted = true;
+    }
+    is_over = true;
+  });
+  const FaissIndex quick = made("IVF8,Flat", few);
+  EXPECT_FALSE(is_over) << "the one waited for the other";
+  EXPECT_EQ(quick.num_vectors(), 2000U);
+  stop.request_stop();
+  EXPECT_EQ(made("HNSW16", few).num_vectors(), 2000U) << "another's stop";
+  slow.join();
+  EXPECT_TRUE(was_interrupted);
 }
 
 TEST(FaissIndex, OtherBytesAreDamage) {

@@ -313,6 +313,86 @@ TEST_F(Segments, FourOfOneSizeAreJoined) {
   EXPECT_THAT(numbers, ElementsAre(2, 3, 1, 2, 3, 4, 2, 3));
 }
 
+/// As joins beside a server, of small segments.
+IndexOptions joining(std::stop_token stop = {}) {
+  IndexOptions options = joining_beside_searches(kDim, std::move(stop));
+  options.least_rows_to_join = 500;
+  return options;
+}
+
+TEST_F(Segments, AreJoinedIntoOne) {
+  for (const char* spec : {"HNSW16", "IVF32,PQ8x4fs"}) {
+    build(spec, 700);
+    const auto before = open();
+    ASSERT_THAT(before->segments(), SizeIs(5));
+    EXPECT_FALSE(is_worth_joining(*before, joining_beside_searches(kDim, {}))) << "so small";
+    EXPECT_TRUE(is_worth_joining(*before, joining()));
+    SegmentFiles files(directory_.path());
+    SilentProgress silent;
+    const IndexReport report = join_segments(files, *before, joining(), silent);
+    EXPECT_EQ(report.num_made, 1U);
+    EXPECT_EQ(report.num_segments, 1U);
+    EXPECT_THAT(report.segment_rows, ElementsAre(3000));
+    const auto index = open();
+    EXPECT_THAT(index->segments(), SizeIs(1));
+    EXPECT_THAT(index->tail(), IsEmpty());
+    EXPECT_THAT(segment_files(), SizeIs(1)) << "files that nobody needs are gone";
+    EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), {}), 0.95);
+    EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), Timestamp{300'000}),
+              0.95);
+    EXPECT_EQ(join_segments(files, *index, joining(), silent).num_made, 0U);
+    // Who has opened the index before goes on with it.
+    EXPECT_GE(recall(*before, *before->table(), RetrievalPolicy::deployed(), {}), 0.95);
+  }
+}
+
+TEST_F(Segments, AreJoinedWhileTheBankIsUpdatedAndRecordsLeaveIt) {
+  build("IVF16,Flat", 700);
+  const auto before = open();
+  // What comes, goes and is put into the index while the join is under way.
+  append(5000);
+  rows_.erase(rows_.begin(), rows_.begin() + 300);
+  rows_[100].vector = rows_[200].vector;
+  change();
+  SegmentFiles files(directory_.path());
+  SilentProgress silent;
+  const std::string of_the_join = files.new_name();
+  write_file_atomically(files.path_of(of_the_join), "half of a segment");
+  IndexOptions few;
+  few.rows_per_segment = 1000;  // so that it leaves those alone that the join has
+  EXPECT_EQ(update_index(files, table(), /*all=*/false, few, silent).num_made, 6U);
+  EXPECT_TRUE(fs::exists(files.path_of(of_the_join)));
+  files.release(std::vector{of_the_join});
+  const std::size_t num_of_the_update = open()->segments().size() - 5;
+  EXPECT_EQ(join_segments(files, *before, joining(), silent).num_made, 1U);
+  const auto index = open();
+  EXPECT_THAT(index->segments(), SizeIs(num_of_the_update + 1));
+  EXPECT_THAT(index->faults(), IsEmpty());
+  EXPECT_THAT(index->tail(), IsEmpty());
+  std::size_t num_alive = 0;
+  for (const PlacedSegment& placed : index->segments()) num_alive += placed.num_alive;
+  EXPECT_EQ(num_alive, rows_.size());
+  EXPECT_GE(recall(*index, *index->table(), RetrievalPolicy::deployed(), {}), 0.95);
+}
+
+TEST_F(Segments, AreTheOldOnesWhereAJoinIsStopped) {
+  build("IVF16,Flat", 700);
+  const auto before = segment_files();
+  std::stop_source stop;
+  stop.request_stop();
+  SegmentFiles files(directory_.path());
+  SilentProgress silent;
+  EXPECT_THROW(join_segments(files, *open(), joining(stop.get_token()), silent), Interrupted);
+  EXPECT_EQ(segment_files(), before);
+  EXPECT_THAT(open()->segments(), SizeIs(5));
+}
+
+// As many as a GiB of vectors is.
+TEST_F(Segments, ThatAreJoinedAreTheSmallerTheLongerTheirVectors) {
+  EXPECT_EQ(joining_beside_searches(128, {}).rows_per_segment, std::size_t{1} << 20);
+  EXPECT_EQ(joining_beside_searches(1024, {}).rows_per_segment, std::size_t{1} << 18);
+}
+
 // What was changed, removed or put in between ids by another commit is told apart wherever it is.
 TEST_F(Segments, PlacesAreThoseOfTheirIdsInEveryLaterTable) {
   build("IVF8,Flat", 700);

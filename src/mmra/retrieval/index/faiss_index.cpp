@@ -63,32 +63,31 @@ std::string first_line_of(const std::exception& error) {
   return what.substr(0, what.find('\n'));
 }
 
-/// FAISS asks it between the steps of long work, in the whole process.
+/// FAISS asks it between the steps of long work, one for the whole process: whether who builds on
+/// this thread is to stop. (A graph is made by several threads; that of the build is one of them.)
 class Interrupter final : public faiss::InterruptCallback {
  public:
-  explicit Interrupter(std::stop_token stop) : stop_(std::move(stop)) {}
-  bool want_interrupt() override { return stop_.stop_requested(); }
-
- private:
-  std::stop_token stop_;
+  bool want_interrupt() override {
+    return of_this_thread() != nullptr && of_this_thread()->stop_requested();
+  }
+  static const std::stop_token*& of_this_thread() {
+    thread_local const std::stop_token* stop = nullptr;
+    return stop;
+  }
 };
 
-/// One build at a time is heard; there is one such hook in FAISS.
+/// FAISS hears of `stop` as long as this lives, on this thread.
 class Interruptible {
  public:
-  explicit Interruptible(const std::stop_token& stop) : lock_(mutex()) {
-    faiss::InterruptCallback::instance = std::make_unique<Interrupter>(stop);
+  explicit Interruptible(const std::stop_token& stop) {
+    static std::once_flag once;
+    std::call_once(once,
+                   [] { faiss::InterruptCallback::instance = std::make_unique<Interrupter>(); });
+    Interrupter::of_this_thread() = &stop;
   }
   Interruptible(const Interruptible&) = delete;
   Interruptible& operator=(const Interruptible&) = delete;
-  ~Interruptible() { faiss::InterruptCallback::clear_instance(); }
-
- private:
-  static std::mutex& mutex() {
-    static std::mutex one;
-    return one;
-  }
-  std::scoped_lock<std::mutex> lock_;
+  ~Interruptible() { Interrupter::of_this_thread() = nullptr; }
 };
 
 /// The index within wrappers that transform or refine.

@@ -4,9 +4,11 @@
 #include <filesystem>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "mmra/bank/memory_bank.h"
 #include "mmra/core/progress.h"
+#include "mmra/retrieval/index/segment_files.h"
 #include "mmra/retrieval/index/segmented_index.h"
 
 namespace mmra::retrieval {
@@ -24,18 +26,24 @@ struct IndexOptions {
   /// the oldest: where searches go on beside it, they have less to scan the sooner. Whoever wants
   /// all of them in an index updates it again.
   std::size_t most_new_rows = SIZE_MAX;
+  /// Segments of fewer rows are joined by updates alone.
+  std::size_t least_rows_to_join = std::size_t{1} << 16;
 };
 
 /// Options of an update beside searches and writes, which is done within seconds: while it goes on
 /// the tail grows, every query scans it, and so the update takes longer still. What was made so
-/// stays in segments of 65,536 to 131,072 rows until all is made anew.
+/// stays in segments of 65,536 to 131,072 rows until they are joined (join_segments()).
 [[nodiscard]] IndexOptions beside_searches(int num_threads, std::stop_token stop);
+/// Options of a join beside searches, writes and updates, which may take minutes of one thread and
+/// holds a GiB of vectors of `dim` floats, at most.
+[[nodiscard]] IndexOptions joining_beside_searches(std::size_t dim, std::stop_token stop);
 
 struct IndexReport {
   std::size_t num_segments = 0;  ///< of the index now
   std::size_t num_made = 0;      ///< of these, by this call
   float least_recall = 1.0F;     ///< at 10, of a sample, of the segments made by this call
   std::int64_t bytes = 0;        ///< of all segments' files
+  std::vector<std::size_t> segment_rows = {};  ///< alive, where anything was done
 };
 
 /// Makes the bank's index of this kind, all of it anew, and the setting; "Flat" (exact search) and
@@ -59,5 +67,22 @@ IndexReport update_index(const std::filesystem::path& bank,
                          const std::shared_ptr<const bank::BankTable>& table, bool all,
                          const IndexOptions& options, ProgressSink& progress,
                          const SegmentedIndex* read_already = nullptr);
+/// The same beside others that write segments of this index: joins, not a second update.
+IndexReport update_index(SegmentFiles& files, const std::shared_ptr<const bank::BankTable>& table,
+                         bool all, const IndexOptions& options, ProgressSink& progress,
+                         const SegmentedIndex* read_already = nullptr);
+
+/// Whether it has so many segments of about one size that join_segments() would join some; or has
+/// after an update that reports so.
+[[nodiscard]] bool is_worth_joining(const SegmentedIndex& index, const IndexOptions& options);
+[[nodiscard]] bool is_worth_joining(const IndexReport& report, const IndexOptions& options);
+
+/// Makes one segment of several that have `least_rows_to_join` or more each: in a bank that grows
+/// while it is searched, updates make many, and a search goes through all of them. (Two, where they
+/// would be more than `rows_per_segment`.) Updates may go on meanwhile; what
+/// is removed meanwhile is dead in the new one. Nothing is done where it is not worth it. Throws as
+/// update_index().
+IndexReport join_segments(SegmentFiles& files, const SegmentedIndex& index,
+                          const IndexOptions& options, ProgressSink& progress);
 
 }  // namespace mmra::retrieval

@@ -1,6 +1,7 @@
 #include "mmra/retrieval/index/segmented_index.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "mmra/bank/row_search.h"
@@ -447,6 +448,16 @@ bool SegmentedIndex::take_segments(const fs::path& bank, int num_threads,
     if (!is_claimed[row]) tail_.push_back(static_cast<std::uint32_t>(row));
   }
   return are_all_there;
+}
+
+std::vector<std::string> SegmentedIndex::unreadable_files() const {
+  std::vector<std::string> unreadable;
+  std::copy_if(files_.begin(), files_.end(), std::back_inserter(unreadable),
+               [this](const std::string& file) {
+                 return std::none_of(segments_.begin(), segments_.end(),
+                                     [&](const auto& placed) { return placed.file == file; });
+               });
+  return unreadable;
 }
 
 void SegmentedIndex::require_dim(const Segment& segment, const fs::path& file) const {

@@ -58,6 +58,9 @@ class SegmentedIndex {
   [[nodiscard]] const std::vector<PlacedSegment>& segments() const { return segments_; }
   /// Rows that no segment has, ascending.
   [[nodiscard]] const std::vector<std::uint32_t>& tail() const { return tail_; }
+  /// All that its list names, and those of them that were left out.
+  [[nodiscard]] const std::vector<std::string>& files() const { return files_; }
+  [[nodiscard]] std::vector<std::string> unreadable_files() const;
   /// One line for each file that was left out.
   [[nodiscard]] const std::vector<std::string>& faults() const { return faults_; }
   /// The one it was opened with.
@@ -76,8 +79,8 @@ class SegmentedIndex {
 
   std::string spec_;
   std::shared_ptr<const bank::BankTable> table_;
-  std::string files_spec_;          ///< what the list of segments says it is of
-  std::vector<std::string> files_;  ///< all that the list names
+  std::string files_spec_;  ///< what the list of segments says it is of
+  std::vector<std::string> files_;
   std::vector<PlacedSegment> segments_;
   std::vector<std::uint32_t> tail_;
   std::vector<std::string> faults_;
