@@ -128,6 +128,14 @@ TEST_F(BankCommands, UpdateCompactBackupMergeRepairAndReindex) {
   EXPECT_EQ(run_mmra({"bank", "verify", "--bank", bank()}).status, 0);
 }
 
+TEST_F(BankCommands, ABackupToAServerIsRefused) {
+  const ProgramResult result =
+      run_mmra({"bank", "backup", "--bank", bank(), "--out", "milvus://127.0.0.1:1/copy"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.err, HasSubstr("`mmra bank push` copies a bank to a server"));
+  EXPECT_FALSE(std::filesystem::exists("milvus:")) << "no folder of that name";
+}
+
 TEST_F(BankCommands, VerifyFindsADamagedDerivedFile) {
   EXPECT_EQ(run_mmra({"bank", "verify", "--bank", bank()}).status, 0);
   const auto vectors = directory_ / "bank/derived/vectors.bin";

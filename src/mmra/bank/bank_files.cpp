@@ -60,6 +60,18 @@ fs::path vectors_file(const fs::path& bank) { return derived_directory(bank) / "
 fs::path unfinished_directory(const fs::path& bank) { return bank / "records.unfinished"; }
 fs::path compacting_directory(const fs::path& bank) { return bank / "records.compacting"; }
 fs::path removed_derived_directory(const fs::path& bank) { return bank / "derived.removed"; }
+fs::path encoders_below(const fs::path& files) { return files / "encoders"; }
+
+void require_no_other_files(const fs::path& directory) {
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(directory, code)) {
+    const std::string name = entry.path().filename().string();
+    if (name == "encoders" || name == "records.unfinished" || name == "writer.lock") continue;
+    throw Error(ErrorKind::kInvalidInput, directory.string() +
+                                              " is no memory bank and holds other things (" + name +
+                                              "); name a new directory for the bank");
+  }
+}
 
 std::int64_t disk_bytes_of(const fs::path& directory) {
   std::int64_t bytes = 0;

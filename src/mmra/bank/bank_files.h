@@ -19,6 +19,13 @@ namespace mmra::bank {
 /// Where derived files are from the moment on at which nobody is to find them, until they are gone.
 [[nodiscard]] std::filesystem::path removed_derived_directory(const std::filesystem::path& bank);
 
+/// The encoder artefact among a bank's files (files_directory()).
+[[nodiscard]] std::filesystem::path encoders_below(const std::filesystem::path& files);
+
+/// Throws Error{kInvalidInput} where `directory` holds what a killed ingest, backup or copy did not
+/// leave there.
+void require_no_other_files(const std::filesystem::path& directory);
+
 [[nodiscard]] std::int64_t disk_bytes_of(const std::filesystem::path& directory);
 void sync_directory(const std::filesystem::path& directory);
 

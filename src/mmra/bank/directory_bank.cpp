@@ -1,3 +1,5 @@
+#include "mmra/bank/directory_bank.h"
+
 #include <algorithm>
 #include <mutex>
 #include <numeric>
@@ -10,9 +12,6 @@
 #include "mmra/bank/label_table.h"
 #include "mmra/bank/lmdb_environment.h"
 #include "mmra/bank/memory_bank.h"
-#include "mmra/bank/milvus/address.h"
-#include "mmra/bank/milvus/local_copy.h"
-#include "mmra/bank/milvus/milvus_bank.h"
 #include "mmra/bank/record_checks.h"
 #include "mmra/bank/snapshot.h"
 #include "mmra/bank/table_changes.h"
@@ -303,16 +302,16 @@ class DirectoryBank final : public MemoryBank {
   }
 
   void backup(const fs::path& directory) const override {
-    require_free_directory(directory);
+    require_no_other_files(directory);
     make_directories(directory);
     const WriterLock lock(directory);
-    if (bank_exists(directory)) {
+    if (directory_bank_exists(directory)) {
       throw Error(ErrorKind::kInvalidInput,
                   directory.string() + " holds a memory bank; name another directory");
     }
     std::error_code code;
-    if (fs::exists(encoders_directory(directory_), code)) {
-      copy_directory(encoders_directory(directory_), encoders_directory(directory));
+    if (fs::exists(encoders_below(directory_), code)) {
+      copy_directory(encoders_below(directory_), encoders_below(directory));
     }
     copy_records(snapshot().transaction(), unfinished_directory(directory));
     give_name(directory);
@@ -481,66 +480,13 @@ void make_records(const fs::path& bank, const BankSchema& schema) {
 
 }  // namespace
 
-std::vector<Repair> MemoryBank::repair() {
-  throw Error(ErrorKind::kUnsupported, "a memory bank of this kind repairs itself");
-}
-void MemoryBank::compact() {
-  throw Error(ErrorKind::kUnsupported, "a memory bank of this kind compacts itself");
-}
-void MemoryBank::backup(const fs::path& directory) const {
-  throw Error(ErrorKind::kUnsupported, "a memory bank of this kind cannot be copied to " +
-                                           directory.string() + "; use its own tools");
-}
-void MemoryBank::rebuild_derived_files() {}
-void MemoryBank::set_own_index(const std::string& kind, const std::stop_token& /*stop*/) {
-  throw Error(ErrorKind::kUnsupported,
-              "a memory bank of this kind has no index of its own that could be " + kind);
-}
-
-bool bank_exists(const fs::path& directory) {
-  if (is_milvus_address(directory)) {
-    return milvus_bank_exists(parse_milvus_address(directory), milvus_options_from_environment());
-  }
+bool directory_bank_exists(const fs::path& directory) {
   std::error_code ignored;
   return fs::is_regular_file(records_directory(directory) / "data.mdb", ignored);
 }
 
-void require_free_directory(const fs::path& directory) {
-  if (is_milvus_address(directory)) return;
-  std::error_code code;
-  for (const auto& entry : fs::directory_iterator(directory, code)) {
-    const std::string name = entry.path().filename().string();
-    if (name == "encoders" || name == "records.unfinished" || name == "writer.lock") continue;
-    throw Error(ErrorKind::kInvalidInput, directory.string() +
-                                              " is no memory bank and holds other things (" + name +
-                                              "); name a new directory for the bank");
-  }
-}
-
-std::string full_name_of(const fs::path& bank_directory) {
-  if (is_milvus_address(bank_directory)) return parse_milvus_address(bank_directory).text();
-  return fs::absolute(bank_directory).lexically_normal().string();
-}
-
-fs::path files_directory(const fs::path& bank_directory) {
-  if (!is_milvus_address(bank_directory)) return bank_directory;
-  return local_directory(parse_milvus_address(bank_directory));
-}
-
-fs::path encoders_directory(const fs::path& bank_directory) {
-  return files_directory(bank_directory) / "encoders";
-}
-
-fs::path failures_file(const fs::path& bank_directory) {
-  return files_directory(bank_directory) / "failures.jsonl";
-}
-
-std::unique_ptr<MemoryBank> open_bank(const fs::path& directory, OpenMode mode) {
-  if (is_milvus_address(directory)) {
-    return open_milvus_bank(parse_milvus_address(directory), mode,
-                            milvus_options_from_environment());
-  }
-  if (!bank_exists(directory)) {
+std::unique_ptr<MemoryBank> open_directory_bank(const fs::path& directory, OpenMode mode) {
+  if (!directory_bank_exists(directory)) {
     throw Error(ErrorKind::kNotFound, "there is no memory bank in " + directory.string() +
                                           "; make one with `mmra ingest MANIFEST --bank " +
                                           directory.string() + "`");
@@ -549,15 +495,12 @@ std::unique_ptr<MemoryBank> open_bank(const fs::path& directory, OpenMode mode) 
   return std::make_unique<DirectoryBank>(directory, std::move(lock));
 }
 
-std::unique_ptr<MemoryBank> create_bank(const fs::path& directory, const BankSchema& schema) {
-  if (is_milvus_address(directory)) {
-    return create_milvus_bank(parse_milvus_address(directory), schema,
-                              milvus_options_from_environment());
-  }
+std::unique_ptr<MemoryBank> create_directory_bank(const fs::path& directory,
+                                                  const BankSchema& schema) {
   check_schema(schema);
   make_directories(directory);
   auto lock = std::make_unique<WriterLock>(directory);
-  if (bank_exists(directory)) {
+  if (directory_bank_exists(directory)) {
     throw Error(ErrorKind::kInvalidInput, "there is a memory bank in " + directory.string() +
                                               " already; choose another directory");
   }

@@ -151,6 +151,11 @@ std::vector<bank::Repair> repair_bank_index(const bank::MemoryBank& bank,
 }
 
 void backup_bank(const bank::MemoryBank& bank, const fs::path& bank_directory, const fs::path& to) {
+  // A bank on a server says itself that it cannot be copied.
+  if (bank::is_milvus_address(to) && !bank::is_milvus_address(bank_directory)) {
+    throw Error(ErrorKind::kInvalidInput, "a backup is a directory, not " + to.string() +
+                                              "; `mmra bank push` copies a bank to a server");
+  }
   bank.backup(to);
   try {
     if (const auto spec = retrieval::read_index_spec(bank_directory)) {

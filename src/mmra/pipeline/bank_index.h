@@ -57,7 +57,7 @@ std::vector<bank::Repair> repair_bank_index(const bank::MemoryBank& bank,
                                             ProgressSink& progress);
 
 /// Copies the bank (MemoryBank::backup) with its setting, of which the copy's index can be made; a
-/// setting that cannot be read stays behind.
+/// setting that cannot be read stays behind. Throws Error{kInvalidInput} where `to` names a server.
 void backup_bank(const bank::MemoryBank& bank, const std::filesystem::path& bank_directory,
                  const std::filesystem::path& to);
 

@@ -93,7 +93,7 @@ class MilvusBank final : public MemoryBank {
     }
     static_cast<void>(now());
     static_cast<void>(read_schema(seen()));
-    download_encoders(client_, values_, encoders_directory(name_), seen());
+    download_encoders(client_, values_, encoders_below(directory_), seen());
     if (lease_ != nullptr && !is_as_left()) recover();
   }
 
@@ -1247,7 +1247,7 @@ std::unique_ptr<MemoryBank> create_milvus_bank(const MilvusAddress& address,
   }
   const std::string values = values_collection(address.collection);
   client.create_collection(values, value_fields(), "unused");
-  upload_encoders(client, values, encoders_directory(address.text()));
+  upload_encoders(client, values, encoders_below(local_directory(address)));
   const auto put_text = [&](const std::string& key, const std::string& text) {
     client.upsert(values, Json::array({named_row(key, encode_text(key, text))}));
   };
