@@ -32,7 +32,7 @@ constexpr std::size_t kBatches = 50;
 constexpr int kAskers = 8;
 constexpr std::size_t kTimed = 500;
 constexpr std::size_t kMadeDim = 128;
-/// bank/milvus/milvus_bank.cpp has the same.
+/// bank/milvus/request_limits.h and own_index.cpp have the same.
 constexpr std::size_t kFloatsPerRequest = std::size_t{1} << 18;
 constexpr int kWidth = 128;
 
