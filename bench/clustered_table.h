@@ -4,59 +4,29 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
-#include <optional>
+#include <memory>
 #include <random>
-#include <span>
 #include <string>
-#include <string_view>
-#include <vector>
 
-#include "mmra/bank/memory_bank.h"
-#include "mmra/core/error.h"
 #include "mmra/core/threads.h"
+#include "queried_table.h"
 
 namespace mmra::bench {
 
 /// Unit vectors around random centres, one for 66 rows: a centre with normal components and noise
-/// of 0.7 times that size, so that a row's similarity with another of its cluster is about 0.67. A
-/// row was posted at its number's place in a fixed shuffle, so that clusters lie all over time. The
-/// queries are of the same clusters and in no row.
-class ClusteredTable : public bank::BankTable {
+/// of 0.7 times that size, so that a row's similarity with another of its cluster is about 0.67.
+/// The queries are of the same clusters.
+class ClusteredTable : public QueriedTable {
  public:
-  /// The moments of all rows lie from 0 up to it.
-  static constexpr std::int64_t kEnd = 2'147'483'647;
-
   ClusteredTable(std::size_t num_rows, std::size_t dim, std::size_t num_queries = 0)
-      : num_clusters_(std::max<std::size_t>(1, num_rows / kRowsOfACluster)),
-        dim_(dim),
-        vectors_(num_rows * dim),
-        queries_(num_queries * dim) {
+      : QueriedTable(num_rows, dim, num_queries),
+        num_clusters_(std::max<std::size_t>(1, num_rows / kRowsOfACluster)) {
     parallel_for(num_rows, 4096, available_processors(), [&](std::size_t begin, std::size_t end) {
       for (std::size_t row = begin; row < end; ++row) make_row(row, vectors_.data() + row * dim);
     });
     for (std::size_t i = 0; i < num_queries; ++i) {
       make_row(num_rows + i * 7919, queries_.data() + i * dim);
     }
-  }
-  /// Row-major [num_queries × dim].
-  [[nodiscard]] std::span<const float> queries() const { return queries_; }
-
-  [[nodiscard]] std::uint64_t generation() const override { return 1; }
-  [[nodiscard]] std::size_t num_rows() const override { return vectors_.size() / dim_; }
-  [[nodiscard]] int retrieval_dim() const override { return static_cast<int>(dim_); }
-  [[nodiscard]] std::span<const float> retrieval_vectors() const override { return vectors_; }
-  [[nodiscard]] std::string_view id(std::size_t /*row*/) const override { return "id"; }
-  [[nodiscard]] std::optional<std::size_t> row_of(std::string_view /*id*/) const override {
-    return std::nullopt;
-  }
-  [[nodiscard]] std::optional<double> popularity(std::size_t /*row*/) const override { return 1.0; }
-  [[nodiscard]] std::optional<Timestamp> posted_at(std::size_t row) const override {
-    // An odd factor and a prime: each moment once.
-    return Timestamp{static_cast<std::int64_t>(row * 1'103'515'245 % kEnd)};
-  }
-  [[nodiscard]] bank::Split split(std::size_t /*row*/) const override {
-    return bank::Split::kTrain;
   }
 
  private:
@@ -80,17 +50,15 @@ class ClusteredTable : public bank::BankTable {
   }
 
   std::size_t num_clusters_;
-  std::size_t dim_;
-  std::vector<float> vectors_;
-  std::vector<float> queries_;
 };
 
-/// As they lie in memory, for peers. Throws Error{kIo}.
-inline void write_floats(std::span<const float> values, const char* file) {
-  std::ofstream out(file, std::ios::binary);
-  out.write(reinterpret_cast<const char*>(values.data()),
-            static_cast<std::streamsize>(values.size_bytes()));
-  if (!out.flush()) throw Error(ErrorKind::kIo, std::string("cannot write ") + file);
+/// What benchmarks are told to search: so many made rows, or a bank's.
+inline std::shared_ptr<const QueriedTable> table_to_search(const std::string& rows_or_bank,
+                                                           std::size_t dim,
+                                                           std::size_t num_queries) {
+  const bool is_number = rows_or_bank.find_first_not_of("0123456789") == std::string::npos;
+  if (!is_number) return std::make_shared<const BankVectors>(rows_or_bank, num_queries);
+  return std::make_shared<const ClusteredTable>(std::stoull(rows_or_bank), dim, num_queries);
 }
 
 }  // namespace mmra::bench

@@ -1,7 +1,7 @@
 // Exact search beside what no exact search can beat (bench/README.md):
-//   all: the top 10 of MicroLens-100k's size (19,738 vectors of 1,024 dimensions, all against all),
-//   beside
-//        oneDNN's float32 product of the same matrices alone;
+//   all: the top 10 of a bank, or of MicroLens-100k's size (19,738 vectors of 1,024 dimensions),
+//   all
+//        against all, beside oneDNN's float32 product of the same matrices alone;
 //   one: single queries in a large table, beside reading its bytes once, and a plain scan of its
 //   floats.
 #include "mmra/retrieval/exact_search.h"
@@ -24,12 +24,14 @@
 namespace mmra::bench {
 namespace {
 
-constexpr std::size_t kDim = 1024;
+constexpr std::size_t kDim = 1024;  // of made vectors
 constexpr int kTop = 10;
 
 /// The same products in the same order of magnitude of blocks, and nothing else.
-double product_seconds(std::span<const float> vectors, int threads) {
-  const std::size_t num_rows = vectors.size() / kDim;
+double product_seconds(const QueriedTable& table, int threads) {
+  const std::span<const float> vectors = table.retrieval_vectors();
+  const std::size_t dim = table.dim();
+  const std::size_t num_rows = table.num_rows();
   constexpr std::size_t kBlock = 2048;
   std::vector<float> scores(kBlock * kBlock);
   omp_set_num_threads(threads);
@@ -38,9 +40,9 @@ double product_seconds(std::span<const float> vectors, int threads) {
     for (std::size_t t = 0; t < num_rows; t += kBlock) {
       const auto m = static_cast<dnnl_dim_t>(std::min(kBlock, num_rows - q));
       const auto n = static_cast<dnnl_dim_t>(std::min(kBlock, num_rows - t));
-      const auto d = static_cast<dnnl_dim_t>(kDim);
-      if (dnnl_sgemm('N', 'T', m, n, d, 1.0F, vectors.data() + q * kDim, d,
-                     vectors.data() + t * kDim, d, 0.0F, scores.data(), n) != dnnl_success) {
+      const auto d = static_cast<dnnl_dim_t>(dim);
+      if (dnnl_sgemm('N', 'T', m, n, d, 1.0F, vectors.data() + q * dim, d, vectors.data() + t * dim,
+                     d, 0.0F, scores.data(), n) != dnnl_success) {
         throw Error(ErrorKind::kInternal, "oneDNN's product failed");
       }
     }
@@ -48,7 +50,7 @@ double product_seconds(std::span<const float> vectors, int threads) {
   return watch.seconds();
 }
 
-double search_seconds(const ClusteredTable& table, int threads) {
+double search_seconds(const QueriedTable& table, int threads) {
   std::vector<retrieval::QueryIdentity> queries(table.num_rows());
   for (std::size_t row = 0; row < queries.size(); ++row) queries[row].own_row = row;
   const Stopwatch watch;
@@ -60,27 +62,28 @@ double search_seconds(const ClusteredTable& table, int threads) {
   return seconds;
 }
 
-void print_head(const ClusteredTable& table, int threads) {
+void print_head(const QueriedTable& table, int threads) {
   const dnnl_version_t* version = dnnl_version();
-  std::printf("top %d of %zu x %zu; threads %d, oneDNN %d.%d.%d\n", kTop, table.num_rows(), kDim,
-              threads, version->major, version->minor, version->patch);
+  std::printf("top %d of %zu x %zu; threads %d, oneDNN %d.%d.%d\n", kTop, table.num_rows(),
+              table.dim(), threads, version->major, version->minor, version->patch);
 }
 
-void all_against_all(const ClusteredTable& table, int runs, int threads) {
+void all_against_all(const QueriedTable& table, int runs, int threads) {
   std::vector<double> search;
   std::vector<double> product;
   std::vector<double> ratio;
-  product_seconds(table.retrieval_vectors(), threads);  // oneDNN compiles its kernels
+  product_seconds(table, threads);  // oneDNN compiles its kernels
   for (int i = 0; i < runs; ++i) {
     search.push_back(search_seconds(table, threads));
-    product.push_back(product_seconds(table.retrieval_vectors(), threads));
+    product.push_back(product_seconds(table, threads));
     ratio.push_back(search.back() / product.back());
   }
   print_times("exact search", search);
   print_times("product alone", product);
   const auto rows = static_cast<double>(table.num_rows());
   std::printf("product alone: %.0f GFLOP/s; search / product, pair by pair: median %.3f\n",
-              2e-9 * rows * rows * kDim / median(product), median(ratio));
+              2e-9 * rows * rows * static_cast<double>(table.dim()) / median(product),
+              median(ratio));
 }
 
 /// Seconds to read so many bytes once, all threads together.
@@ -102,10 +105,11 @@ double reading_seconds(std::span<const float> vectors, std::size_t num_bytes, in
   return seconds;
 }
 
-void single_queries(const ClusteredTable& table, int runs, int threads) {
+void single_queries(const QueriedTable& table, int runs, int threads) {
   const std::span<const float> vectors = table.retrieval_vectors();
+  const std::size_t dim = table.dim();
   const Stopwatch coding;
-  const retrieval::ByteVectors bytes(vectors, kDim, threads);
+  const retrieval::ByteVectors bytes(vectors, dim, threads);
   std::printf("made bytes of it in %.2f s\n", coding.seconds());
   std::vector<double> through_bytes;
   std::vector<double> floats;
@@ -113,7 +117,7 @@ void single_queries(const ClusteredTable& table, int runs, int threads) {
   std::vector<double> ratio;
   for (int i = 0; i < runs; ++i) {
     const std::size_t row = static_cast<std::size_t>(i) * 7919 % table.num_rows();
-    const auto query = vectors.subspan(row * kDim, kDim);
+    const auto query = vectors.subspan(row * dim, dim);
     retrieval::QueryIdentity identity;
     identity.own_row = row;
     const auto search = [&](const retrieval::ByteVectors* first_pass) {
@@ -130,53 +134,54 @@ void single_queries(const ClusteredTable& table, int runs, int threads) {
     if (found.rows != expected.rows || found.similarities != expected.similarities) {
       throw Error(ErrorKind::kInternal, "the two searches found different rows");
     }
-    reading.push_back(reading_seconds(vectors, table.num_rows() * kDim, threads));
+    reading.push_back(reading_seconds(vectors, table.num_rows() * dim, threads));
     ratio.push_back(through_bytes.back() / reading.back());
   }
   print_times("a query through bytes", through_bytes);
   print_times("a query, floats alone", floats);
   print_times("reading so many bytes", reading);
   std::printf("reading: %.1f GB/s; query / reading, pair by pair: median %.3f\n",
-              1e-9 * static_cast<double>(table.num_rows() * kDim) / median(reading), median(ratio));
+              1e-9 * static_cast<double>(table.num_rows() * dim) / median(reading), median(ratio));
 }
 
 }  // namespace
 }  // namespace mmra::bench
 
-/// bench_exact_search all|one [RUNS] [THREADS] [ROWS]
-/// bench_exact_search write FILE [ROWS]: the table, float32, for the peers' script
+/// bench_exact_search all|one [RUNS] [THREADS] [ROWS|BANK]
+/// bench_exact_search write FILE [ROWS|BANK]: the table, float32, for the peers' script; its
+/// dimension is printed
 int main(int argc, char** argv) {
-  const std::string what = argc > 1 ? argv[1] : "all";
-  const auto number = [&](int place, int otherwise) {
-    return argc > place ? std::max(1, std::atoi(argv[place])) : otherwise;
-  };
-  constexpr int kMicroLens = 19738;
-  constexpr int kMillion = 1'000'000;
-  try {
-    if (what == "write" && argc > 2) {
-      const mmra::bench::ClusteredTable table(static_cast<std::size_t>(number(3, kMicroLens)),
-                                              mmra::bench::kDim);
-      mmra::bench::write_floats(table.retrieval_vectors(), argv[2]);
-      return 0;
-    }
-    if (what != "all" && what != "one") {
-      std::fprintf(stderr, "usage: bench_exact_search all|one [RUNS] [THREADS] [ROWS]\n");
-      return 2;
-    }
-    const bool all = what == "all";
-    const int threads = number(3, mmra::available_processors());
-    const mmra::bench::ClusteredTable table(
-        static_cast<std::size_t>(number(4, all ? kMicroLens : kMillion)), mmra::bench::kDim);
-    mmra::bench::print_head(table, threads);
-    if (all) {
-      mmra::bench::all_against_all(table, number(2, 5), threads);
-    } else {
-      mmra::bench::single_queries(table, number(2, 20), threads);
-    }
-    std::printf("peak memory %.0f MiB\n", mmra::bench::peak_memory_mib());
-  } catch (const mmra::Error& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
-  return 0;
+  return mmra::bench::run_main(
+      [](int count, char** arguments) {
+        const std::string what = count > 1 ? arguments[1] : "all";
+        const auto argument = [&](int place, const char* otherwise) {
+          return std::string(count > place ? arguments[place] : otherwise);
+        };
+        if (what == "write" && count > 2) {
+          const auto table =
+              mmra::bench::table_to_search(argument(3, "19738"), mmra::bench::kDim, 0);
+          mmra::bench::write_floats(table->retrieval_vectors(), arguments[2]);
+          std::printf("%zu\n", table->dim());
+          return 0;
+        }
+        const bool all = what == "all";
+        if (!all && what != "one") {
+          std::fprintf(stderr, "usage: bench_exact_search all|one [RUNS] [THREADS] [ROWS|BANK]\n");
+          return 2;
+        }
+        const int runs = std::max(1, std::stoi(argument(2, all ? "5" : "20")));
+        const int threads =
+            count > 3 ? std::max(1, std::stoi(arguments[3])) : mmra::available_processors();
+        const auto table = mmra::bench::table_to_search(argument(4, all ? "19738" : "1000000"),
+                                                        mmra::bench::kDim, 0);
+        mmra::bench::print_head(*table, threads);
+        if (all) {
+          mmra::bench::all_against_all(*table, runs, threads);
+        } else {
+          mmra::bench::single_queries(*table, runs, threads);
+        }
+        std::printf("peak memory %.0f MiB\n", mmra::bench::peak_memory_mib());
+        return 0;
+      },
+      argc, argv);
 }

@@ -1,7 +1,7 @@
 """The top 10 of all against all by others' exact searches, beside ours, in turns; with --one of single queries in a
 large table, beside ours through bytes and our plain scan of the floats by all threads.
 
-usage: exact_search_peers.py BENCH_EXACT_SEARCH [--runs N] [--threads N] [--one ROWS]
+usage: exact_search_peers.py BENCH_EXACT_SEARCH [--runs N] [--threads N] [--bank DIR] [--one ROWS]
 
 BENCH_EXACT_SEARCH is build/release/bin/bench_exact_search, which makes the vectors and times ours and
 oneDNN's bare product. Needs faiss-cpu and NumPy from the Python registry; usearch where it is there.
@@ -22,7 +22,7 @@ def faiss_searches(vectors, threads):
     import faiss
 
     faiss.omp_set_num_threads(threads)
-    flat = faiss.IndexFlatIP(DIM)
+    flat = faiss.IndexFlatIP(vectors.shape[1])
     flat.add(vectors)
     for block in (1024, 4096, len(vectors)):
         def search(block=block):
@@ -51,7 +51,8 @@ def one_at_a_time(options):
     command = [options.program, "one", str(options.runs), str(options.threads), str(options.one)]
     print(subprocess.run(command, check=True, capture_output=True, text=True).stdout, end="")
     with tempfile.NamedTemporaryFile() as file:
-        subprocess.run([options.program, "write", file.name, str(options.one)], check=True)
+        subprocess.run([options.program, "write", file.name, str(options.one)], check=True,
+                       stdout=subprocess.DEVNULL)
         flat = faiss.IndexFlatIP(DIM)
         with open(file.name, "rb") as rows:
             while len(piece := numpy.fromfile(rows, dtype=numpy.float32, count=100_000 * DIM)):
@@ -71,6 +72,7 @@ def main():
     parser.add_argument("program")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--bank", help="a bank's vectors instead of made ones, all against all")
     parser.add_argument("--one", type=int, metavar="ROWS")
     options = parser.parse_args()
     import numpy
@@ -80,13 +82,15 @@ def main():
         one_at_a_time(options)
         return
     with tempfile.NamedTemporaryFile() as file:
-        subprocess.run([options.program, "write", file.name], check=True)
-        vectors = numpy.fromfile(file.name, dtype=numpy.float32).reshape(-1, DIM)
+        what = [options.bank] if options.bank else []
+        dim = int(subprocess.run([options.program, "write", file.name, *what], check=True,
+                                 stdout=subprocess.PIPE).stdout)
+        vectors = numpy.fromfile(file.name, dtype=numpy.float32).reshape(-1, dim)
     searches = [*faiss_searches(vectors, options.threads), *usearch_searches(vectors, options.threads)]
     seconds = {name: [] for name, _ in searches}
     ours = []
     for _ in range(options.runs):
-        output = subprocess.run([options.program, "all", "1", str(options.threads)], check=True,
+        output = subprocess.run([options.program, "all", "1", str(options.threads), *what], check=True,
                                 capture_output=True, text=True).stdout
         ours.append(next(float(line.split()[3]) for line in output.splitlines()
                          if line.startswith("exact search:")))

@@ -1,6 +1,6 @@
 """Approximate search by others, beside ours: bench_index_search and this script, in one run.
 
-usage: index_peers.py BENCH_INDEX_SEARCH [--rows N] [--dim D] [--specs HNSW32 IVF1024,PQ64x4fs] [--peers NAME ...]
+usage: index_peers.py BENCH_INDEX_SEARCH [--rows N] [--dim D] [--bank DIR] [--specs HNSW32 IVF1024,PQ64x4fs] [--peers NAME ...]
 
 Of each peer the narrowest search that finds 95 % of the ten nearest; of those that compare vectors again (ScaNN,
 FAISS's RFlat) the fastest of several numbers of these. Needs NumPy, and of faiss-cpu, hnswlib, scann and usearch
@@ -68,6 +68,7 @@ def main():
     parser.add_argument("program")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--bank", help="a bank's vectors instead of made ones")
     parser.add_argument("--specs", nargs="*", default=["HNSW32"])
     parser.add_argument("--recall", default="0.96", help="ours is made for, on its own sample")
     parser.add_argument("--peers", nargs="*", default=["faiss", "hnswlib", "usearch", "scann"])
@@ -79,12 +80,13 @@ def main():
     os.environ.setdefault("OMP_NUM_THREADS", str(options.threads))
     import numpy
 
+    what = [options.bank, "0"] if options.bank else [str(options.rows), str(options.dim)]
     for spec in options.specs:
-        subprocess.run([options.program, "search", spec, str(options.rows), str(options.dim),
-                        options.recall], check=True)
+        subprocess.run([options.program, "search", spec, *what, options.recall], check=True)
     with tempfile.TemporaryDirectory() as folder:
         files = [os.path.join(folder, name) for name in ("vectors", "queries")]
-        subprocess.run([options.program, "write", *files, str(options.rows), str(options.dim)], check=True)
+        options.dim = int(subprocess.run([options.program, "write", *files, *what], check=True,
+                                         stdout=subprocess.PIPE).stdout)
         vectors, queries = (numpy.fromfile(file, dtype=numpy.float32).reshape(-1, options.dim)
                             for file in files)
     import faiss

@@ -3,7 +3,9 @@
 //   write FILE QUERIES ROWS DIM: the vectors and the queries, for peers, and the true neighbours of
 //   these
 //   search SPEC ROWS DIM [RECALL] [SEGMENT_ROWS]: makes the index and measures it
-//   again SPEC ROWS DIM BUILDS RECALL: makes it several times and says how far the choice differs
+//   Instead of ROWS a bank's directory: its vectors, of which some are queries; DIM is their own
+//   then again SPEC ROWS DIM BUILDS RECALL: makes it several times and says how far the choice
+//   differs
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -24,7 +26,7 @@ namespace {
 constexpr std::size_t kNumQueries = 2000;
 constexpr int kTop = 10;
 
-retrieval::RetrievalResult exact(const ClusteredTable& table,
+retrieval::RetrievalResult exact(const QueriedTable& table,
                                  const std::vector<retrieval::QueryIdentity>& queries) {
   return retrieval::search_exact(table, table.queries(), queries, kTop,
                                  retrieval::RetrievalPolicy::deployed(), available_processors());
@@ -33,22 +35,22 @@ retrieval::RetrievalResult exact(const ClusteredTable& table,
 double recall_of(const retrieval::RetrievalResult& found,
                  const retrieval::RetrievalResult& wanted) {
   std::size_t num_found = 0;
-  for (std::size_t q = 0; q < kNumQueries; ++q) {
+  const std::size_t num_queries = wanted.rows.size() / kTop;
+  for (std::size_t q = 0; q < num_queries; ++q) {
     const auto begin = found.rows.begin() + static_cast<std::ptrdiff_t>(q * kTop);
     for (int j = 0; j < kTop; ++j) {
       num_found +=
           std::count(begin, begin + kTop, wanted.rows[q * kTop + static_cast<std::size_t>(j)]);
     }
   }
-  return static_cast<double>(num_found) / static_cast<double>(kNumQueries * kTop);
+  return static_cast<double>(num_found) / static_cast<double>(wanted.rows.size());
 }
 
-void measure(const retrieval::SegmentedIndex& index, const ClusteredTable& table, double share,
+void measure(const retrieval::SegmentedIndex& index, const QueriedTable& table, double share,
              const char* what) {
-  std::vector<retrieval::QueryIdentity> queries(kNumQueries);
+  std::vector<retrieval::QueryIdentity> queries(table.num_queries());
   for (auto& query : queries) {
-    if (share < 1.0)
-      query.as_of = Timestamp{static_cast<std::int64_t>(share * ClusteredTable::kEnd)};
+    if (share < 1.0) query.as_of = Timestamp{static_cast<std::int64_t>(share * QueriedTable::kEnd)};
   }
   const auto wanted = exact(table, queries);
   std::vector<double> together;
@@ -68,19 +70,19 @@ void measure(const retrieval::SegmentedIndex& index, const ClusteredTable& table
     alone.push_back(one.seconds());
     of_processor.push_back(processor_seconds() - before);
   }
+  const auto num_queries = static_cast<double>(table.num_queries());
   std::printf(
       "%s: recall@10 %.4f, %.0f queries/s on %d threads, %.0f on one, %.0f a second of its "
       "processor "
       "time\n",
-      what, recall_of(found, wanted), kNumQueries / median(together), available_processors(),
-      kNumQueries / median(alone),
-      kNumQueries / *std::min_element(of_processor.begin(), of_processor.end()));
+      what, recall_of(found, wanted), num_queries / median(together), available_processors(),
+      num_queries / median(alone),
+      num_queries / *std::min_element(of_processor.begin(), of_processor.end()));
   std::fflush(stdout);
 }
 
-void search(const std::string& spec, std::size_t num_rows, std::size_t dim, float wanted_recall,
-            std::size_t rows_per_segment) {
-  const auto table = std::make_shared<const ClusteredTable>(num_rows, dim, kNumQueries);
+void search(const std::string& spec, const std::shared_ptr<const QueriedTable>& table,
+            float wanted_recall, std::size_t rows_per_segment) {
   const auto place = std::filesystem::temp_directory_path() / ("mmra-bench-index-" + spec);
   std::filesystem::create_directories(place);
   retrieval::IndexOptions options;
@@ -92,8 +94,9 @@ void search(const std::string& spec, std::size_t num_rows, std::size_t dim, floa
   const auto report = retrieval::build_index(place, *table, spec, options, silent);
   std::printf(
       "%s over %zu x %zu: made in %.1f s, %zu segments, %.1f bytes a vector (a vector is %zu)\n",
-      spec.c_str(), num_rows, dim, building.seconds(), report.num_segments,
-      static_cast<double>(report.bytes) / static_cast<double>(num_rows), dim * sizeof(float));
+      spec.c_str(), table->num_rows(), table->dim(), building.seconds(), report.num_segments,
+      static_cast<double>(report.bytes) / static_cast<double>(table->num_rows()),
+      table->dim() * sizeof(float));
   const Stopwatch opening;
   const auto index = retrieval::SegmentedIndex::open(place, table, options.num_threads);
   std::printf("opened in %.2f s; width:places", opening.seconds());
@@ -141,16 +144,16 @@ void build_again(const std::string& spec, std::size_t num_rows, std::size_t dim,
 int run(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   if (mode == "write" && argc == 6) {
-    const ClusteredTable table(std::strtoull(argv[4], nullptr, 10),
-                               std::strtoull(argv[5], nullptr, 10), kNumQueries);
-    write_floats(table.retrieval_vectors(), argv[2]);
-    write_floats(table.queries(), argv[3]);
+    const auto table = table_to_search(argv[4], std::strtoull(argv[5], nullptr, 10), kNumQueries);
+    write_floats(table->retrieval_vectors(), argv[2]);
+    write_floats(table->queries(), argv[3]);
+    std::printf("%zu\n", table->dim());
     return 0;
   }
   if (mode == "search" && argc >= 5) {
     std::printf("%s, %s\n", environment("OPENBLAS_CORETYPE").c_str(),
                 environment("OPENBLAS_L2_SIZE").c_str());
-    search(argv[2], std::strtoull(argv[3], nullptr, 10), std::strtoull(argv[4], nullptr, 10),
+    search(argv[2], table_to_search(argv[3], std::strtoull(argv[4], nullptr, 10), kNumQueries),
            argc > 5 ? std::strtof(argv[5], nullptr) : retrieval::IndexOptions{}.wanted_recall,
            argc > 6 ? std::strtoull(argv[6], nullptr, 10)
                     : retrieval::IndexOptions{}.rows_per_segment);
@@ -162,8 +165,8 @@ int run(int argc, char** argv) {
     return 0;
   }
   std::fprintf(stderr,
-               "usage: bench_index_search write FILE QUERIES ROWS DIM\n"
-               "       bench_index_search search SPEC ROWS DIM [RECALL] [SEGMENT_ROWS]\n"
+               "usage: bench_index_search write FILE QUERIES ROWS|BANK DIM\n"
+               "       bench_index_search search SPEC ROWS|BANK DIM [RECALL] [SEGMENT_ROWS]\n"
                "       bench_index_search again SPEC ROWS DIM BUILDS RECALL\n");
   return 2;
 }
