@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <limits>
+#include <numeric>
 
 #include "mmra/core/threads.h"
+#include "mmra/core/vectorised.h"
 #include "mmra/retrieval/byte_products.h"
 
 namespace mmra::retrieval {
@@ -25,45 +29,79 @@ struct Coding {
   double error = 0.0;  ///< of what lies between
 };
 
-/// Calls store(i, code) with each component's code in −largest … largest.
-template <typename Store>
-Coding code_vector(std::span<const float> vector, float largest, const Store& store) {
+/// The sums of a vector's squares and the like, in as many parts as make them fast.
+struct Sums {
+  static constexpr std::size_t kLanes = 8;
+  double lanes[kLanes] = {};
+  [[nodiscard]] double root() const {
+    return std::sqrt(std::accumulate(std::begin(lanes), std::end(lanes), 0.0));
+  }
+};
+
+/// codes[i] = each component's code in −largest … largest, and `offset`, modulo 256.
+MMRA_VECTORISED Coding code_vector(const float* vector, std::size_t dim, float largest,
+                                   std::int32_t offset, std::uint8_t* codes) {
   Coding coding;
   float peak = 0.0F;
-  for (const float value : vector) peak = std::max(peak, std::abs(value));
+  for (std::size_t i = 0; i < dim; ++i) peak = std::max(peak, std::abs(vector[i]));
   if (peak > kSmallestPeak) coding.scale = peak / largest;
-  const float inverse = coding.scale > 0.0F ? 1.0F / coding.scale : 0.0F;
-  for (std::size_t i = 0; i < vector.size(); ++i) {
+  const float scale = coding.scale;
+  const float inverse = scale > 0.0F ? 1.0F / scale : 0.0F;
+  Sums norm;
+  Sums coded;
+  Sums error;
+  const auto take = [&](std::size_t i, std::size_t lane) {
     const float code = std::clamp(std::nearbyint(vector[i] * inverse), -largest, largest);
-    store(i, static_cast<std::int32_t>(code));
+    codes[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(code) + offset);
     const double value = vector[i];
-    const double kept = static_cast<double>(coding.scale) * code;
-    coding.norm += value * value;
-    coding.coded += kept * kept;
-    coding.error += (value - kept) * (value - kept);
+    const double kept = static_cast<double>(scale) * code;
+    norm.lanes[lane] += value * value;
+    coded.lanes[lane] += kept * kept;
+    error.lanes[lane] += (value - kept) * (value - kept);
+  };
+  std::size_t i = 0;
+  for (; i + Sums::kLanes <= dim; i += Sums::kLanes) {
+    for (std::size_t lane = 0; lane < Sums::kLanes; ++lane) take(i + lane, lane);
   }
-  coding.norm = std::sqrt(coding.norm);
-  coding.coded = std::sqrt(coding.coded);
-  coding.error = std::sqrt(coding.error);
+  for (std::size_t lane = 0; i < dim; ++i, ++lane) take(i, lane);
+  coding.norm = norm.root();
+  coding.coded = coded.root();
+  coding.error = error.root();
   return coding;
+}
+
+/// scores[i] = scale · scales[i] · (dots[i] − offset · sums[i]); whether any is at least
+/// `threshold`.
+MMRA_VECTORISED bool scale_dots(const std::int32_t* dots, const std::int32_t* sums,
+                                const float* scales, std::size_t size, std::int32_t offset,
+                                float scale, float threshold, float* scores) {
+  std::int32_t found = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    const float score = scale * scales[i] * static_cast<float>(dots[i] - offset * sums[i]);
+    scores[i] = score;
+    found |= static_cast<std::int32_t>(score >= threshold);
+  }
+  return found != 0;
 }
 
 }  // namespace
 
-ByteQueries::ByteQueries(std::span<const float> vectors, std::size_t dim)
-    : codes_(vectors.size() / dim * stride_of(dim)) {
-  std::uint8_t* codes = codes_.data();
+ByteQueries::ByteQueries(std::span<const float> vectors, std::size_t dim, int num_threads)
+    : codes_(vectors.size() / dim * stride_of(dim)),
+      scales_(vectors.size() / dim),
+      norms_(vectors.size() / dim),
+      errors_(vectors.size() / dim) {
   const std::int32_t offset = query_offset();
   const auto largest = static_cast<float>(widest_byte_range().largest_query - offset);
-  for (std::size_t begin = 0; begin < vectors.size(); begin += dim, codes += stride_of(dim)) {
-    const Coding coding =
-        code_vector(vectors.subspan(begin, dim), largest, [&](std::size_t i, std::int32_t code) {
-          codes[i] = static_cast<std::uint8_t>(code + offset);
-        });
-    scales_.push_back(coding.scale);
-    norms_.push_back(coding.norm);
-    errors_.push_back(coding.error);
-  }
+  parallel_for(size(), kRowsAtATime, num_threads, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t query = begin; query < end; ++query) {
+      const Coding coding = code_vector(vectors.data() + query * dim, dim, largest, offset,
+                                        codes_.data() + query * stride_of(dim));
+      scales_[query] = coding.scale;
+      norms_[query] = coding.norm;
+      errors_[query] = coding.error;
+    }
+  });
 }
 
 ByteVectors::ByteVectors(std::span<const float> vectors, std::size_t dim, int num_threads)
@@ -78,14 +116,11 @@ ByteVectors::ByteVectors(std::span<const float> vectors, std::size_t dim, int nu
   const auto largest = static_cast<float>(widest_byte_range().largest_row);
   parallel_for(num_rows(), kRowsAtATime, num_threads, [&](std::size_t begin, std::size_t end) {
     for (std::size_t row = begin; row < end; ++row) {
-      std::int32_t sum = 0;
-      const Coding coding = code_vector(
-          vectors.subspan(row * dim, dim), largest, [&](std::size_t i, std::int32_t code) {
-            codes_[row * stride_ + i] = static_cast<std::int8_t>(code);
-            sum += code;
-          });
+      std::int8_t* codes = codes_.data() + row * stride_;
+      const Coding coding = code_vector(vectors.data() + row * dim, dim, largest, /*offset=*/0,
+                                        reinterpret_cast<std::uint8_t*>(codes));
       scales_[row] = coding.scale;
-      sums_[row] = sum;
+      sums_[row] = std::accumulate(codes, codes + dim, 0);
       norms[begin / kRowsAtATime] = std::max(norms[begin / kRowsAtATime], coding.coded);
       errors[begin / kRowsAtATime] = std::max(errors[begin / kRowsAtATime], coding.error);
     }
@@ -107,17 +142,28 @@ double ByteVectors::error_bound(const ByteQueries& queries, std::size_t query) c
 void ByteVectors::score(const ByteQueries& queries, std::size_t first_query,
                         std::size_t num_queries, std::size_t first_row, std::size_t num_rows,
                         std::vector<std::int32_t>& dots, std::span<float> scores) const {
-  const std::int32_t offset = query_offset();
+  multiply(queries, first_query, num_queries, first_row, num_rows, dots);
+  constexpr float kAny = std::numeric_limits<float>::infinity();
+  for (std::size_t q = 0; q < num_queries; ++q) {
+    static_cast<void>(to_scores(queries, first_query + q, first_row,
+                                std::span(dots).subspan(q * num_rows, num_rows), kAny,
+                                scores.data() + q * num_rows));
+  }
+}
+
+void ByteVectors::multiply(const ByteQueries& queries, std::size_t first_query,
+                           std::size_t num_queries, std::size_t first_row, std::size_t num_rows,
+                           std::vector<std::int32_t>& dots) const {
   dots.resize(num_queries * num_rows);
   multiply_bytes(queries.codes_.data() + first_query * stride_, num_queries,
                  codes_.data() + first_row * stride_, num_rows, stride_, dots.data());
-  for (std::size_t q = 0; q < num_queries; ++q) {
-    const float scale = queries.scales_[first_query + q];
-    for (std::size_t i = 0; i < num_rows; ++i) {
-      const std::int32_t dot = dots[q * num_rows + i] - offset * sums_[first_row + i];
-      scores[q * num_rows + i] = scale * scales_[first_row + i] * static_cast<float>(dot);
-    }
-  }
+}
+
+bool ByteVectors::to_scores(const ByteQueries& queries, std::size_t query, std::size_t first_row,
+                            std::span<const std::int32_t> dots, float threshold,
+                            float* scores) const {
+  return scale_dots(dots.data(), sums_.data() + first_row, scales_.data() + first_row, dots.size(),
+                    query_offset(), queries.scales_[query], threshold, scores);
 }
 
 }  // namespace mmra::retrieval

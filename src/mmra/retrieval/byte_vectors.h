@@ -25,7 +25,7 @@ using Codes = std::vector<Code, boost::alignment::aligned_allocator<Code, kByteS
 class ByteQueries {
  public:
   /// `vectors` is row-major [n × dim], finite.
-  ByteQueries(std::span<const float> vectors, std::size_t dim);
+  ByteQueries(std::span<const float> vectors, std::size_t dim, int num_threads = 1);
 
   [[nodiscard]] std::size_t size() const { return scales_.size(); }
 
@@ -53,6 +53,16 @@ class ByteVectors {
   void score(const ByteQueries& queries, std::size_t first_query, std::size_t num_queries,
              std::size_t first_row, std::size_t num_rows, std::vector<std::int32_t>& dots,
              std::span<float> scores) const;
+
+  /// The same in two steps, for whoever needs but the largest: dots [num_queries × num_rows] = q̂·t̂
+  /// and something more that is the row's; on the calling thread alone.
+  void multiply(const ByteQueries& queries, std::size_t first_query, std::size_t num_queries,
+                std::size_t first_row, std::size_t num_rows, std::vector<std::int32_t>& dots) const;
+  /// Of one query's dots with the rows from `first_row` on, their scores, as many; whether any is
+  /// at least `threshold`.
+  [[nodiscard]] bool to_scores(const ByteQueries& queries, std::size_t query, std::size_t first_row,
+                               std::span<const std::int32_t> dots, float threshold,
+                               float* scores) const;
 
  private:
   void code_row(std::span<const float> vector, std::size_t row);

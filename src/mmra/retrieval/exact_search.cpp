@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@ constexpr std::size_t kQueryBlock = 256;
 constexpr std::size_t kTableBlock = 2048;
 constexpr std::size_t kQueryBlockOfBytes = 512;
 constexpr std::size_t kTableBlockOfBytes = 256;
+constexpr std::size_t kScoredTogether = 64;
 // From so many queries on, making bytes of the table costs less than they save.
 constexpr std::size_t kQueriesWorthBytes = 64;
 // Where bytes say less (of unit vectors with a few large components), too many candidates are left.
@@ -59,31 +61,41 @@ class CandidateList {
 
   void add(Candidate candidate) {
     candidates_.push_back(candidate);
-    if (candidates_.size() >= capacity_) compact();
+    note(candidate.score);
+    if (candidates_.size() < capacity_) return;
+    drop();
+    // Many near ties are kept; the next time then comes later, so that the whole stays linear.
+    capacity_ = std::max(capacity_, 2 * candidates_.size());
   }
 
   std::vector<Candidate>& finish() {
-    compact();
+    drop();
     return candidates_;
   }
 
-  /// Finds the threshold anew, and drops what lies below it.
-  void compact() {
-    if (candidates_.size() < k_) return;
-    const auto kth = candidates_.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
-    std::nth_element(candidates_.begin(), kth, candidates_.end(), better);
-    threshold_ = std::max(threshold_, kth->score - margin_);
-    std::erase_if(candidates_, [&](const Candidate& c) { return c.score < threshold_; });
-    // Many near ties are kept; the next round then comes later, so that the whole stays linear.
-    capacity_ = std::max(4 * k_ + 64, 2 * candidates_.size());
+ private:
+  void note(float score) {
+    if (best_.size() == k_) {
+      if (score <= best_.front()) return;
+      std::pop_heap(best_.begin(), best_.end(), std::greater<>());
+      best_.back() = score;
+    } else {
+      best_.push_back(score);
+    }
+    std::push_heap(best_.begin(), best_.end(), std::greater<>());
+    if (best_.size() == k_) threshold_ = best_.front() - margin_;
   }
 
- private:
+  void drop() {
+    std::erase_if(candidates_, [&](const Candidate& c) { return c.score < threshold_; });
+  }
+
   std::size_t k_;
   float margin_;
   float threshold_ = -std::numeric_limits<float>::infinity();
   std::size_t capacity_;
   std::vector<Candidate> candidates_;
+  std::vector<float> best_;  ///< the k best scores, the least of them first (a heap)
 };
 
 class ExactSearch {
@@ -108,8 +120,8 @@ class ExactSearch {
   }
 
   /// Looks through `bytes` first, where they say enough.
-  void use(const ByteVectors& bytes) {
-    ByteQueries byte_queries(query_vectors_, dim_);
+  void use(const ByteVectors& bytes, int num_threads) {
+    ByteQueries byte_queries(query_vectors_, dim_, num_threads);
     std::vector<float> margins = margins_;
     double bounds = 0.0;
     for (std::size_t q = 0; q < queries_.size(); ++q) {
@@ -181,30 +193,29 @@ class ExactSearch {
   void look_through(std::size_t begin, std::size_t end, std::size_t first_row, std::size_t end_row,
                     std::vector<CandidateList>& lists) const {
     const std::size_t block = bytes_ != nullptr ? kTableBlockOfBytes : kTableBlock;
-    std::vector<float> scores((end - begin) * block);
+    std::vector<float> scores(bytes_ != nullptr ? 0 : (end - begin) * block);
     std::vector<std::int32_t> dots;
     for (std::size_t first = first_row; first < end_row; first += block) {
       if (stop_.stop_requested()) throw Interrupted();
       const std::size_t count = std::min(block, end_row - first);
-      score(begin, end, first, count, dots, scores);
+      if (bytes_ != nullptr) {
+        bytes_->multiply(*byte_queries_, begin, end - begin, first, count, dots);
+      } else {
+        multiply_by_transposed({query_vectors_.data() + begin * dim_, end - begin, dim_},
+                               {vectors_.data() + first * dim_, count, dim_}, scores.data());
+      }
       for (std::size_t q = begin; q < end; ++q) {
-        collect(q, first, std::span(scores).subspan((q - begin) * count, count), lists[q - begin]);
+        const std::size_t at = (q - begin) * count;
+        if (bytes_ != nullptr) {
+          collect(q, first, std::span(dots).subspan(at, count), lists[q - begin]);
+        } else {
+          collect(q, first, std::span(scores).subspan(at, count), lists[q - begin]);
+        }
       }
     }
   }
 
-  /// scores [(end − begin) × count] = queries [begin, end) · table rows [first, first + count)ᵀ, to
-  /// within half a margin.
-  void score(std::size_t begin, std::size_t end, std::size_t first, std::size_t count,
-             std::vector<std::int32_t>& dots, std::vector<float>& scores) const {
-    if (bytes_ != nullptr) {
-      bytes_->score(*byte_queries_, begin, end - begin, first, count, dots, scores);
-    } else {
-      multiply_by_transposed({query_vectors_.data() + begin * dim_, end - begin, dim_},
-                             {vectors_.data() + first * dim_, count, dim_}, scores.data());
-    }
-  }
-
+  /// Of one query's scores with the rows from `first_row` on, what may be among its best.
   void collect(std::size_t q, std::size_t first_row, std::span<const float> scores,
                CandidateList& list) const {
     const auto next = [&](std::size_t begin) {
@@ -213,6 +224,19 @@ class ExactSearch {
     for (std::size_t i = next(0); i < scores.size(); i = next(i + 1)) {
       if (admits(policy_, queries_[q], table_, first_row + i)) {
         list.add({static_cast<std::int32_t>(first_row + i), scores[i]});
+      }
+    }
+  }
+
+  /// Of bytes, a few rows at a time: in most of them nothing is near enough.
+  void collect(std::size_t q, std::size_t first_row, std::span<const std::int32_t> dots,
+               CandidateList& list) const {
+    float scores[kScoredTogether];
+    for (std::size_t begin = 0; begin < dots.size(); begin += kScoredTogether) {
+      const std::size_t count = std::min(kScoredTogether, dots.size() - begin);
+      if (bytes_->to_scores(*byte_queries_, q, first_row + begin, dots.subspan(begin, count),
+                            list.threshold(), scores)) {
+        collect(q, first_row + begin, std::span<const float>(scores, count), list);
       }
     }
   }
@@ -226,7 +250,6 @@ class ExactSearch {
     CandidateList nearer(k_, comparison_margin(vector));
     for (std::size_t i = 0; i < candidates.size(); ++i) {
       const Candidate& candidate = candidates[i];
-      if (i == static_cast<std::size_t>(k_)) nearer.compact();
       if (candidate.score + 0.5F * margins_[q] < nearer.threshold()) break;
       if (i + 1 < candidates.size()) prefetch_vector(row_vector(candidates[i + 1].row), dim_);
       nearer.add({candidate.row, quick_similarity(vector.data(), row_vector(candidate.row), dim_)});
@@ -292,7 +315,7 @@ RetrievalResult search_exact(const bank::BankTable& table, std::span<const float
                 threads);
     bytes = &*own;
   }
-  if (bytes != nullptr) search.use(*bytes);
+  if (bytes != nullptr) search.use(*bytes, threads);
   return search.run(threads);
 }
 
