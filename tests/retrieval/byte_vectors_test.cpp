@@ -49,7 +49,7 @@ TEST_P(ByteVectorsProperties, ScoresLieWithinTheBound) {
   for (const std::size_t num_queries : {1U, 3U, 4U, 9U}) {  // the loop's, and the product's
     const std::vector<float> queries = difficult_vectors(num_queries, dim, random);
     const ByteVectors bytes(rows, dim, 2);
-    const ByteQueries byte_queries(queries, dim);
+    const ByteQueries byte_queries(queries, bytes);
     ASSERT_EQ(byte_queries.size(), num_queries);
     std::vector<std::int32_t> dots;
     std::vector<float> scores(num_queries * num_rows);
@@ -71,7 +71,7 @@ TEST_P(ByteVectorsProperties, WhatIsAskedTogetherDoesNotMatter) {
   const std::vector<float> rows = difficult_vectors(37, dim, random);
   const std::vector<float> queries = difficult_vectors(11, dim, random);
   const ByteVectors bytes(rows, dim, 1);
-  const ByteQueries byte_queries(queries, dim);
+  const ByteQueries byte_queries(queries, bytes);
   std::vector<std::int32_t> dots;
   std::vector<float> together(11 * 37);
   bytes.score(byte_queries, 0, 11, 0, 37, dots, together);
@@ -95,7 +95,41 @@ TEST(ByteVectors, BoundUnitVectorsClosely) {
     const auto vector = random_unit_vector(1024, random);
     vectors.insert(vectors.end(), vector.begin(), vector.end());
   }
-  EXPECT_LT(ByteVectors(vectors, 1024, 1).error_bound(ByteQueries(vectors, 1024), 7), 0.04);
+  const ByteVectors bytes(vectors, 1024, 1);
+  EXPECT_LT(bytes.error_bound(ByteQueries(vectors, bytes), 7), 0.04);
+}
+
+/// Unit vectors that are mostly a few large components, as those of counted words are.
+std::vector<float> peaked_vectors(std::size_t count, std::size_t dim, std::mt19937& random) {
+  std::vector<float> vectors;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::vector<float> vector = random_unit_vector(static_cast<int>(dim), random);
+    for (int j = 0; j < 5; ++j) vector.at(random() % dim) = random() % 2 == 0 ? 0.6F : -0.4F;
+    const auto norm = static_cast<float>(std::sqrt(inner_product(vector, vector)));
+    for (float& value : vector) value /= norm;
+    vectors.insert(vectors.end(), vector.begin(), vector.end());
+  }
+  return vectors;
+}
+
+TEST(ByteVectors, BoundVectorsWithAFewLargeComponentsAsClosely) {
+  std::mt19937 random(4);
+  for (const std::size_t dim : {384U, 1024U, 1088U}) {
+    const std::vector<float> vectors = peaked_vectors(50, dim, random);
+    const ByteVectors bytes(vectors, dim, 1);
+    const ByteQueries queries(vectors, bytes);
+    EXPECT_LT(bytes.error_bound(queries, 7), 0.04) << dim;
+    std::vector<std::int32_t> dots;
+    std::vector<float> scores(50 * 50);
+    bytes.score(queries, 0, 50, 0, 50, dots, scores);
+    for (std::size_t q = 0; q < 50; ++q) {
+      for (std::size_t row = 0; row < 50; ++row) {
+        const double exact = inner_product(std::span(vectors).subspan(q * dim, dim),
+                                           std::span(vectors).subspan(row * dim, dim));
+        ASSERT_LE(std::abs(scores[q * 50 + row] - exact), bytes.error_bound(queries, q));
+      }
+    }
+  }
 }
 
 }  // namespace

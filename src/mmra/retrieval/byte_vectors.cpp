@@ -70,6 +70,15 @@ MMRA_VECTORISED Coding code_vector(const float* vector, std::size_t dim, float l
   return coding;
 }
 
+/// The vector as it is coded: rotated, in `room`, or as it is.
+const float* as_coded(std::span<const float> vector, const std::optional<Spreading>& spreading,
+                      std::vector<float>& room) {
+  if (!spreading) return vector.data();
+  room.resize(vector.size());
+  spreading->apply(vector, room);
+  return room.data();
+}
+
 /// scores[i] = scale · scales[i] · (dots[i] − offset · sums[i]); whether any is at least
 /// `threshold`.
 MMRA_VECTORISED bool scale_dots(const std::int32_t* dots, const std::int32_t* sums,
@@ -86,17 +95,20 @@ MMRA_VECTORISED bool scale_dots(const std::int32_t* dots, const std::int32_t* su
 
 }  // namespace
 
-ByteQueries::ByteQueries(std::span<const float> vectors, std::size_t dim, int num_threads)
-    : codes_(vectors.size() / dim * stride_of(dim)),
-      scales_(vectors.size() / dim),
-      norms_(vectors.size() / dim),
-      errors_(vectors.size() / dim) {
+ByteQueries::ByteQueries(std::span<const float> vectors, const ByteVectors& rows, int num_threads)
+    : codes_(vectors.size() / rows.dim_ * rows.stride_),
+      scales_(vectors.size() / rows.dim_),
+      norms_(vectors.size() / rows.dim_),
+      errors_(vectors.size() / rows.dim_) {
   const std::int32_t offset = query_offset();
   const auto largest = static_cast<float>(widest_byte_range().largest_query - offset);
   parallel_for(size(), kRowsAtATime, num_threads, [&](std::size_t begin, std::size_t end) {
+    std::vector<float> room;
     for (std::size_t query = begin; query < end; ++query) {
-      const Coding coding = code_vector(vectors.data() + query * dim, dim, largest, offset,
-                                        codes_.data() + query * stride_of(dim));
+      const float* vector =
+          as_coded(vectors.subspan(query * rows.dim_, rows.dim_), rows.spreading_, room);
+      const Coding coding =
+          code_vector(vector, rows.dim_, largest, offset, codes_.data() + query * rows.stride_);
       scales_[query] = coding.scale;
       norms_[query] = coding.norm;
       errors_[query] = coding.error;
@@ -110,15 +122,18 @@ ByteVectors::ByteVectors(std::span<const float> vectors, std::size_t dim, int nu
       codes_(vectors.size() / dim * stride_),
       scales_(vectors.size() / dim),
       sums_(vectors.size() / dim) {
+  if (Spreading::is_worth_it(vectors, dim)) spreading_.emplace(dim);
   const std::size_t num_pieces = (num_rows() + kRowsAtATime - 1) / kRowsAtATime;
   std::vector<double> norms(num_pieces, 0.0);
   std::vector<double> errors(num_pieces, 0.0);
   const auto largest = static_cast<float>(widest_byte_range().largest_row);
   parallel_for(num_rows(), kRowsAtATime, num_threads, [&](std::size_t begin, std::size_t end) {
+    std::vector<float> room;
     for (std::size_t row = begin; row < end; ++row) {
       std::int8_t* codes = codes_.data() + row * stride_;
-      const Coding coding = code_vector(vectors.data() + row * dim, dim, largest, /*offset=*/0,
-                                        reinterpret_cast<std::uint8_t*>(codes));
+      const float* vector = as_coded(vectors.subspan(row * dim, dim), spreading_, room);
+      const Coding coding =
+          code_vector(vector, dim, largest, /*offset=*/0, reinterpret_cast<std::uint8_t*>(codes));
       scales_[row] = coding.scale;
       sums_[row] = std::accumulate(codes, codes + dim, 0);
       norms[begin / kRowsAtATime] = std::max(norms[begin / kRowsAtATime], coding.coded);
@@ -136,7 +151,10 @@ double ByteVectors::error_bound(const ByteQueries& queries, std::size_t query) c
   // thrice.
   const double rounding =
       0x1.0p-21 * (queries.norms_[query] + queries.errors_[query]) * largest_norm_;
-  return coding * (1.0 + 1e-9) + rounding;
+  const double rotating =
+      spreading_ ? spreading_->error() * queries.norms_[query] * (largest_norm_ + largest_error_)
+                 : 0.0;
+  return coding * (1.0 + 1e-9) + rounding + rotating * (1.0 + 1e-4);
 }
 
 void ByteVectors::score(const ByteQueries& queries, std::size_t first_query,

@@ -3,10 +3,12 @@
 #include <boost/align/aligned_allocator.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "mmra/retrieval/byte_products.h"
+#include "mmra/retrieval/spreading.h"
 
 namespace mmra::retrieval {
 
@@ -21,17 +23,22 @@ using Codes = std::vector<Code, boost::alignment::aligned_allocator<Code, kByteS
 /// Schwarz
 ///   |q·t − a b q̂·t̂| ≤ |q| |t − b t̂| + |q − a q̂| |b t̂|.
 
+/// Vectors with a few large components would leave the others few codes: where most are so, they
+/// and the queries are rotated before (spreading.h).
+
+class ByteVectors;
+
 /// Queries as bytes.
 class ByteQueries {
  public:
-  /// `vectors` is row-major [n × dim], finite.
-  ByteQueries(std::span<const float> vectors, std::size_t dim, int num_threads = 1);
+  /// `vectors` is row-major [n × dim], finite. `rows`: what they are to be compared with.
+  ByteQueries(std::span<const float> vectors, const ByteVectors& rows, int num_threads = 1);
 
   [[nodiscard]] std::size_t size() const { return scales_.size(); }
 
  private:
   friend class ByteVectors;
-  Codes<std::uint8_t> codes_;   ///< row-major, q̂ + m + 1, a stride apart as in ByteVectors
+  Codes<std::uint8_t> codes_;   ///< row-major, q̂ + m + 1, a stride apart as in `rows`
   std::vector<float> scales_;   ///< a
   std::vector<double> norms_;   ///< |q|
   std::vector<double> errors_;  ///< |q − a q̂|
@@ -65,9 +72,9 @@ class ByteVectors {
                                float* scores) const;
 
  private:
-  void code_row(std::span<const float> vector, std::size_t row);
-
+  friend class ByteQueries;
   std::size_t dim_;
+  std::optional<Spreading> spreading_;
   std::size_t stride_;              ///< between rows of codes
   Codes<std::int8_t> codes_;        ///< row-major, t̂
   std::vector<float> scales_;       ///< b

@@ -121,7 +121,7 @@ class ExactSearch {
 
   /// Looks through `bytes` first, where they say enough.
   void use(const ByteVectors& bytes, int num_threads) {
-    ByteQueries byte_queries(query_vectors_, dim_, num_threads);
+    ByteQueries byte_queries(query_vectors_, bytes, num_threads);
     std::vector<float> margins = margins_;
     double bounds = 0.0;
     for (std::size_t q = 0; q < queries_.size(); ++q) {

@@ -141,7 +141,7 @@ CodeLists::CodeLists(const faiss::IndexIVFPQFastScan& index)
 }
 
 std::vector<float> CodeLists::score_lists(std::span<const float> queries) const {
-  const ByteQueries coded(queries, dim_);
+  const ByteQueries coded(queries, centres_);
   std::vector<float> scores(coded.size() * num_lists());
   std::vector<std::int32_t> dots;
   centres_.score(coded, 0, coded.size(), 0, num_lists(), dots, scores);

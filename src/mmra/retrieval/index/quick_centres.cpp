@@ -48,7 +48,7 @@ void QuickCentres::search(idx_t n, const float* x, idx_t k, float* distances, id
 void QuickCentres::find_nearest(std::size_t count, const float* x, float* scores,
                                 idx_t* labels) const {
   const auto dim = static_cast<std::size_t>(d);
-  const ByteQueries queries({x, count * dim}, dim);
+  const ByteQueries queries({x, count * dim}, *bytes_);
   std::fill_n(scores, count, -std::numeric_limits<float>::infinity());
   std::fill_n(labels, count, idx_t{0});
   std::vector<std::int32_t> dots;
