@@ -27,7 +27,7 @@ constexpr std::size_t kTableBlockOfBytes = 256;
 constexpr std::size_t kScoredTogether = 64;
 // From so many queries on, making bytes of the table costs less than they save.
 constexpr std::size_t kQueriesWorthBytes = 64;
-// Where bytes say less (of unit vectors with a few large components), too many candidates are left.
+// Where bytes say less, too many candidates are left.
 constexpr double kLargestUsefulBound = 0.04;
 
 struct Candidate {
