@@ -223,8 +223,7 @@ class MilvusBank final : public MemoryBank {
       if (!is_of_the_bank) damaged.push_back(problem.id);
     }
     if (repairs.empty()) return repairs;
-    collections_.erase_rows(damaged);
-    writer.commit_recovery();
+    writer.commit_recovery(damaged);
     return repairs;
   }
 
@@ -248,7 +247,7 @@ class MilvusBank final : public MemoryBank {
       throw Error(ErrorKind::kInternal,
                   "the memory bank " + collections_.bank() + " was opened for reading only");
     }
-    writer_->renew_lease();
+    writer_->prepare();
     return *writer_;
   }
 
