@@ -191,6 +191,24 @@ TEST_P(OnMilvus, RepairsRecordsThatCannotBeRead) {
   EXPECT_EQ(bank->info().num_records, kRecords);
 }
 
+TEST_P(OnMilvus, RepairsARecordThatStopsARecovery) {
+  Json row = row_of(id(7));
+  row["contents"] = "no names";
+  client_->upsert(address_.collection, Json::array({row}));
+  say_that_it_is_written();
+  const auto bank = open(OpenMode::kReadWrite);
+  const StoredRecord record = made_record("new");
+  expect_error(ErrorKind::kCorruptData, "the row of the record \"v7\" is damaged", [&] {
+    bank->put({&record, 1});
+  });
+  std::vector<std::string> repaired;
+  for (const Repair& repair : bank->repair()) repaired.push_back(repair.id);
+  EXPECT_THAT(repaired, UnorderedElementsAre(id(7), ""));
+  bank->put({&record, 1});
+  EXPECT_THAT(bank->verify(), IsEmpty());
+  EXPECT_EQ(bank->info().num_records, kRecords);
+}
+
 // Milvus 2.3.5 may lose the end of a collection's log when it is started again (docs/milvus.md).
 TEST_P(OnMilvus, WhatWasFlushedOutlivesALogOfValuesThatLostItsEnd) {
   open(OpenMode::kReadWrite)->flush();

@@ -30,7 +30,6 @@ CommitWriter::CommitWriter(MilvusCollections& collections)
     : collections_(collections), lease_(collections.client(), collections.values()) {}
 
 void CommitWriter::prepare() {
-  lease_.renew();
   if (has_failed_) commit_recovery();
 }
 

@@ -20,9 +20,10 @@ class CommitWriter {
   /// Throws Error{kIo} where another one is at work.
   explicit CommitWriter(MilvusCollections& collections);
 
-  /// Before anything is changed or flushed: keeps the bank this writer's, and puts right what a
-  /// commit that failed has left, since what is there is neither what was counted nor what is to be
-  /// counted. Throws as the constructor.
+  /// Before anything is changed, now and then. Throws as the constructor.
+  void renew_lease() { lease_.renew(); }
+  /// Before anything is changed or flushed: puts right what a commit or a recovery that failed has
+  /// left, since what is there is neither what was counted nor what is to be counted.
   void prepare();
 
   /// A change for each of `ids`, with what is there now.
@@ -54,7 +55,7 @@ class CommitWriter {
 
   MilvusCollections& collections_;
   WriterLease lease_;
-  bool has_failed_ = false;  ///< a commit ended halfway, and nothing has been put right since
+  bool has_failed_ = false;  ///< a commit or a recovery ended halfway; until one is finished
   bool is_settled_ = true;
   std::set<std::string> stale_;  ///< values that no row names, since the last flush
 };
