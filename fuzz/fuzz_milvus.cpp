@@ -1,8 +1,9 @@
-// Answers of a Milvus server and the fields of a row, of any bytes.
+// Answers of a Milvus server, the fields of a row and the head of a bank, of any bytes.
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "mmra/bank/milvus/bank_head.h"
 #include "mmra/bank/milvus/client.h"
 #include "mmra/bank/milvus/stored_row.h"
 #include "outcome.h"
@@ -18,6 +19,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return std::string();
   }));
   static_cast<void>(outcome_of([&] { return mmra::bank::decode_piece("key", text); }));
+  static_cast<void>(outcome_of([&] {
+    const auto head = mmra::bank::parse_head(text, "the bank");
+    const auto again = mmra::bank::parse_head(mmra::bank::to_json_text(head), "the bank");
+    require(again.is_writing == head.is_writing && again.is_settled == head.is_settled &&
+                again.state.same_counts(head.state),
+            "a head that is not read as it is written");
+    return std::string();
+  }));
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return 0;
   static_cast<void>(outcome_of([&] {

@@ -13,6 +13,7 @@
 #include "mmra/bank/lmdb_environment.h"
 #include "mmra/bank/memory_bank.h"
 #include "mmra/bank/record_checks.h"
+#include "mmra/bank/saved_table.h"
 #include "mmra/bank/snapshot.h"
 #include "mmra/bank/table_changes.h"
 #include "mmra/bank/table_source.h"
@@ -403,20 +404,9 @@ class DirectoryBank final : public MemoryBank {
                                                                    const CommitStamp& stamp) const {
     const fs::path file = vectors_file(directory_);
     const int dim = seen.schema().retrieval_dim;
-    if (auto table = try_map(file, stamp, dim)) return table;
-
+    if (auto table = find_saved_table(file, stamp, dim)) return table;
     const TableSource source = table_source(seen, stamp);
-    try {
-      make_directories(file.parent_path());
-      write_vector_file(file, stamp, source.columns, dim, source.vectors);
-    } catch (const Error& error) {
-      // The file is a convenience: a read-only or full disk only costs making it again next time.
-      if (error.kind() != ErrorKind::kIo && error.kind() != ErrorKind::kNotFound) throw;
-      return make_vector_table(stamp, source.columns, dim, source.vectors);
-    }
-    if (auto table = try_map(file, stamp, dim)) return table;
-    // Another process replaced it.
-    return make_vector_table(stamp, source.columns, dim, source.vectors);
+    return save_table(file, stamp, source.columns, dim, source.vectors);
   }
 
   /// Of the table before, where this writer has made or mapped it and its vectors are sound.
@@ -431,23 +421,13 @@ class DirectoryBank final : public MemoryBank {
     if (!changes_.is_following()) {
       const BankState state = seen.state();
       const CommitStamp stamp{state.generation, state.commit_id};
-      if (auto table = try_map(vectors_file(directory_), stamp, seen.schema().retrieval_dim)) {
+      if (auto table =
+              find_saved_table(vectors_file(directory_), stamp, seen.schema().retrieval_dim)) {
         changes_.follow(std::move(table));
       }
     }
     changes_.note(editor.changed_ids(), editor.next_generation());
     editor.commit();
-  }
-
-  static std::shared_ptr<const BankTable> try_map(const fs::path& file, const CommitStamp& stamp,
-                                                  int retrieval_dim) {
-    try {
-      std::string ignored;
-      auto table = map_vector_file(file, stamp, ignored);
-      return table != nullptr && table->retrieval_dim() == retrieval_dim ? table : nullptr;
-    } catch (const Error&) {
-      return nullptr;  // no permission, or not a file at all
-    }
   }
 
   fs::path directory_;

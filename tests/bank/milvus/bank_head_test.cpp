@@ -52,6 +52,19 @@ TEST(BankHead, OfAnotherFormIsDamage) {
   }
 }
 
+TEST(BankHead, WithAMarkOfAnotherTypeIsDamage) {
+  using Json = nlohmann::json;
+  for (const char* key : {"writing", "settled"}) {
+    for (const Json& value : {Json(1), Json("true"), Json::array({true}), Json::object()}) {
+      Json json = Json::parse(to_json_text(BankHead{some_state()}));
+      json[key] = value;
+      SCOPED_TRACE(json.dump());
+      expect_error(ErrorKind::kCorruptData, "milvus://x:1/y, \"" + std::string(key) + "\"",
+                   [&] { (void)parse_head(json.dump(), "milvus://x:1/y"); });
+    }
+  }
+}
+
 TEST(BankHead, EachGenerationHasAnIdOfItsOwn) {
   BankState state = some_state();
   begin_generation(state);

@@ -26,12 +26,15 @@
 namespace mmra::bank {
 namespace {
 
+using ::testing::AllOf;
 using testing::expect_error;
 using testing::expect_same;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::made_record;
 using testing::small_schema;
+using ::testing::StartsWith;
+using ::testing::UnorderedElementsAre;
 using Json = nlohmann::json;
 
 /// More raw rows than a page of a scan has, when each is there four times.
@@ -155,6 +158,55 @@ TEST_P(OnMilvus, RepairsRowsThatAreThereTwice) {
   EXPECT_EQ(bank->repair().size(), 1U);
   EXPECT_THAT(bank->verify(), IsEmpty());
   EXPECT_EQ(count_rows(), kRecords);
+}
+
+TEST_P(OnMilvus, RepairsRecordsThatCannotBeRead) {
+  open(OpenMode::kReadWrite)->flush();
+  Json row = row_of(id(7));
+  row["contents"] = "no names";
+  Json other = row_of(id(8));
+  other["split"] = 3;
+  client_->upsert(address_.collection, Json::array({row, other}));
+  const ValueName damaged =
+      parse_value_names(row_of(id(9)).at("contents").get<std::string>(), id(9)).at(0);
+  client_->upsert(values(), Json::array({{{"key", keys_of(damaged, id(9)).at(0)},
+                                          {"value", "no base64!"},
+                                          {"unused", {0.0, 0.0}}}}));
+  std::vector<std::string> found;
+  for (const Problem& problem : open(OpenMode::kReadOnly)->verify()) {
+    found.push_back(problem.id + ": " + problem.what);
+  }
+  EXPECT_THAT(found, UnorderedElementsAre(
+                         AllOf(StartsWith(id(7) + ": "), HasSubstr("its values have no names")),
+                         AllOf(StartsWith(id(8) + ": "), HasSubstr("no split has the number")),
+                         AllOf(StartsWith(id(9) + ": "), HasSubstr("is damaged: no base64"))));
+  const auto bank = open(OpenMode::kReadWrite);
+  std::vector<std::string> repaired;
+  for (const Repair& repair : bank->repair()) repaired.push_back(repair.id);
+  EXPECT_THAT(repaired, UnorderedElementsAre(id(7), id(8), id(9)));
+  EXPECT_THAT(bank->verify(), IsEmpty());
+  EXPECT_EQ(bank->info().num_records, kRecords - 3);
+  for (const int i : {7, 8, 9}) testing::put(*bank, made_record(id(i)));
+  EXPECT_THAT(bank->verify(), IsEmpty());
+  EXPECT_EQ(bank->info().num_records, kRecords);
+}
+
+TEST_P(OnMilvus, RepairsARecordThatStopsARecovery) {
+  Json row = row_of(id(7));
+  row["contents"] = "no names";
+  client_->upsert(address_.collection, Json::array({row}));
+  say_that_it_is_written();
+  const auto bank = open(OpenMode::kReadWrite);
+  const StoredRecord record = made_record("new");
+  expect_error(ErrorKind::kCorruptData, "the row of the record \"v7\" is damaged", [&] {
+    bank->put({&record, 1});
+  });
+  std::vector<std::string> repaired;
+  for (const Repair& repair : bank->repair()) repaired.push_back(repair.id);
+  EXPECT_THAT(repaired, UnorderedElementsAre(id(7), ""));
+  bank->put({&record, 1});
+  EXPECT_THAT(bank->verify(), IsEmpty());
+  EXPECT_EQ(bank->info().num_records, kRecords);
 }
 
 // Milvus 2.3.5 may lose the end of a collection's log when it is started again (docs/milvus.md).

@@ -9,6 +9,7 @@
 #include "mmra/bank/milvus/stored_row.h"
 #include "mmra/bank/record_codec.h"
 #include "mmra/core/error.h"
+#include "mmra/core/json_view.h"
 
 namespace mmra::bank {
 namespace {
@@ -54,9 +55,11 @@ std::string to_json_text(const BankHead& head) {
 }
 
 BankHead parse_head(const std::string& text, const std::string& bank) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return {parse_state(text, bank)};
-  return {parse_state(text, bank), json.value("writing", false), json.value("settled", true)};
+  BankHead head{parse_state(text, bank)};
+  const JsonView json = JsonView::parse(text, "the state of the memory bank " + bank);
+  head.is_writing = json.boolean_or("writing", head.is_writing);
+  head.is_settled = json.boolean_or("settled", head.is_settled);
+  return head;
 }
 
 BankSchema read_schema(const MilvusCollections& collections, MilvusMoment moment) {

@@ -29,9 +29,12 @@ bool replaces_a_record(const RecordChanges& changes) {
 CommitWriter::CommitWriter(MilvusCollections& collections)
     : collections_(collections), lease_(collections.client(), collections.values()) {}
 
+void CommitWriter::prepare() {
+  if (has_failed_) commit_recovery();
+}
+
 RecordChanges CommitWriter::begin(std::span<const std::string> ids) const {
   RecordChanges changes;
-  if (has_failed_) static_cast<void>(collections_.now());
   for (const std::string& id : ids) changes[id];
   std::vector<std::string> unique;
   unique.reserve(changes.size());
@@ -88,7 +91,9 @@ void CommitWriter::commit_schema(const BankSchema& schema) {
   finish_commit(read_head(collections_, MilvusCollections::seen()).state);
 }
 
-void CommitWriter::commit_recovery() {
+void CommitWriter::commit_recovery(std::span<const std::string> damaged) {
+  has_failed_ = true;
+  collections_.erase_rows(damaged);
   const BankState recovered = recover(collections_);
   stale_.clear();
   is_settled_ = true;

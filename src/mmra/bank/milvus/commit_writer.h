@@ -22,6 +22,9 @@ class CommitWriter {
 
   /// Before anything is changed, now and then. Throws as the constructor.
   void renew_lease() { lease_.renew(); }
+  /// Before anything is changed or flushed: puts right what a commit or a recovery that failed has
+  /// left, since what is there is neither what was counted nor what is to be counted.
+  void prepare();
 
   /// A change for each of `ids`, with what is there now.
   [[nodiscard]] RecordChanges begin(std::span<const std::string> ids) const;
@@ -36,8 +39,9 @@ class CommitWriter {
   /// that are new.
   void commit(const RecordChanges& changes, BankSchema* with_counts);
   void commit_schema(const BankSchema& schema);
-  /// Puts right what a killed writer or server left (recovery.h).
-  void commit_recovery();
+  /// Removes the rows of these records, and puts right what a killed writer or server, or a commit
+  /// that failed, left (recovery.h); then all is flushed.
+  void commit_recovery(std::span<const std::string> damaged = {});
 
   /// Returns when all is written out, and what it replaced is gone.
   void flush();
@@ -51,7 +55,7 @@ class CommitWriter {
 
   MilvusCollections& collections_;
   WriterLease lease_;
-  bool has_failed_ = false;  ///< until a commit is finished: one that ended halfway
+  bool has_failed_ = false;  ///< a commit or a recovery ended halfway; until one is finished
   bool is_settled_ = true;
   std::set<std::string> stale_;  ///< values that no row names, since the last flush
 };

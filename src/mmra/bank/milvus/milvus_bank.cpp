@@ -57,7 +57,7 @@ class MilvusBank final : public MemoryBank {
     static_cast<void>(schema());  // a newer or damaged bank is refused here
     download_encoders(collections_.client(), collections_.values(), encoders_below(directory_),
                       MilvusCollections::seen());
-    if (writer_ != nullptr && !is_as_left(collections_)) writer_->commit_recovery();
+    if (writer_ != nullptr && !is_as_left(collections_)) recover_or_leave_to_repair();
   }
 
   [[nodiscard]] BankInfo info() const override {
@@ -213,7 +213,7 @@ class MilvusBank final : public MemoryBank {
 
   std::vector<Repair> repair() override {
     const std::scoped_lock writing(write_mutex_);
-    CommitWriter& writer = require_writer();
+    CommitWriter& writer = require_lease();
     std::vector<Repair> repairs;
     std::vector<std::string> damaged;
     for (const Problem& problem : find_problems(collections_)) {
@@ -223,8 +223,7 @@ class MilvusBank final : public MemoryBank {
       if (!is_of_the_bank) damaged.push_back(problem.id);
     }
     if (repairs.empty()) return repairs;
-    collections_.erase_rows(damaged);
-    writer.commit_recovery();
+    writer.commit_recovery(damaged);
     return repairs;
   }
 
@@ -243,13 +242,29 @@ class MilvusBank final : public MemoryBank {
     return state;
   }
 
-  CommitWriter& require_writer() {
+  /// Damage that recovery stops at is removed by repair() alone; until then it is tried again, and
+  /// says so, before anything is written.
+  void recover_or_leave_to_repair() {
+    try {
+      writer_->commit_recovery();
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kCorruptData) throw;
+    }
+  }
+
+  CommitWriter& require_lease() {
     if (writer_ == nullptr) {
       throw Error(ErrorKind::kInternal,
                   "the memory bank " + collections_.bank() + " was opened for reading only");
     }
     writer_->renew_lease();
     return *writer_;
+  }
+
+  CommitWriter& require_writer() {
+    CommitWriter& writer = require_lease();
+    writer.prepare();
+    return writer;
   }
 
   /// The changes of the records whose counts these observations change; `report` gets the others.

@@ -61,10 +61,9 @@ bool visit_again(const MilvusCollections& collections, const std::string& id,
 
 }  // namespace
 
-std::vector<RecordValues> read_values(const MilvusCollections& collections,
-                                      std::span<const StoredRow> rows, std::string_view kinds,
-                                      MilvusMoment moment) {
-  std::map<std::string, std::string> pieces;
+ValuePieces read_pieces(const MilvusCollections& collections, std::span<const StoredRow> rows,
+                        std::string_view kinds, MilvusMoment moment) {
+  ValuePieces pieces;
   for_each_part(keys_of_values(rows, kinds), kPiecesPerRequest,
                 [&](std::span<const std::string> some) {
                   const MilvusRows found = collections.query_pieces(some, moment);
@@ -72,20 +71,27 @@ std::vector<RecordValues> read_values(const MilvusCollections& collections,
                     pieces[found.texts("key")[i]] = found.texts("value")[i];
                   }
                 });
+  return pieces;
+}
+
+std::vector<RecordValues> read_values(const MilvusCollections& collections,
+                                      std::span<const StoredRow> rows, std::string_view kinds,
+                                      MilvusMoment moment) {
+  const ValuePieces pieces = read_pieces(collections, rows, kinds, moment);
   std::vector<RecordValues> values;
   values.reserve(rows.size());
   for (const StoredRow& row : rows) values.push_back(assemble(row, kinds, pieces));
   return values;
 }
 
-bool for_each_with_values(const MilvusCollections& collections, std::span<const StoredRow> rows,
+bool for_each_with_pieces(const MilvusCollections& collections, std::span<const StoredRow> rows,
                           std::string_view kinds, MilvusMoment moment,
-                          const std::function<bool(std::size_t row, const RecordValues&)>& visit) {
+                          const std::function<bool(std::size_t row, const ValuePieces&)>& visit) {
   for (std::size_t begin = 0; begin < rows.size();) {
     const std::size_t end = end_of_group(rows, begin, kinds);
-    const auto values = read_values(collections, rows.subspan(begin, end - begin), kinds, moment);
+    const auto pieces = read_pieces(collections, rows.subspan(begin, end - begin), kinds, moment);
     for (std::size_t i = begin; i < end; ++i) {
-      if (!visit(i, values[i - begin])) return false;
+      if (!visit(i, pieces)) return false;
     }
     begin = end;
   }
@@ -159,11 +165,12 @@ void scan_records(const MilvusCollections& collections, std::string_view kinds,
     if (rows.empty()) return;
     last = rows.back().id;
     std::erase_if(rows, [&](const StoredRow& row) { return !wanted(row.id); });
-    const auto visit_one = [&](std::size_t i, const RecordValues& values) {
+    const auto visit_one = [&](std::size_t i, const ValuePieces& pieces) {
+      const RecordValues values = assemble(rows[i], kinds, pieces);
       return values.empty() ? visit_again(collections, rows[i].id, kinds, visit)
                             : visit(rows[i], values);
     };
-    if (!for_each_with_values(collections, rows, kinds, moment, visit_one)) return;
+    if (!for_each_with_pieces(collections, rows, kinds, moment, visit_one)) return;
   }
 }
 

@@ -25,10 +25,10 @@ namespace mmra::bank {
                                                     std::string_view kinds, MilvusMoment moment);
 
 /// The same, so many rows at a time as one request takes: `visit` gets the place of each row and
-/// its values, and returns false to stop. False where it did.
-bool for_each_with_values(const MilvusCollections& collections, std::span<const StoredRow> rows,
+/// what assemble() makes its values of, and returns false to stop. False where it did.
+bool for_each_with_pieces(const MilvusCollections& collections, std::span<const StoredRow> rows,
                           std::string_view kinds, MilvusMoment moment,
-                          const std::function<bool(std::size_t row, const RecordValues&)>& visit);
+                          const std::function<bool(std::size_t row, const ValuePieces&)>& visit);
 
 /// Empty where there is no record of this id. Throws Error{kCorruptData} where its values stay
 /// away.

@@ -10,8 +10,7 @@ ByteView view_of(const Bytes& bytes) { return std::as_bytes(std::span(bytes)); }
 
 }  // namespace
 
-RecordValues assemble(const StoredRow& row, std::string_view kinds,
-                      const std::map<std::string, std::string>& pieces) {
+RecordValues assemble(const StoredRow& row, std::string_view kinds, const ValuePieces& pieces) {
   RecordValues values;
   for (const ValueName& name : row.values) {
     if (kinds.find(name.kind) == std::string_view::npos) continue;

@@ -20,10 +20,13 @@ inline constexpr std::string_view kRecordKinds = "RFTO";
 /// Values of one record by kind, as encode made them.
 using RecordValues = std::map<char, Bytes>;
 
-/// Those of these kinds that a row names, of pieces in base64 by key. None where one of the pieces
-/// is not there. Throws Error{kCorruptData} where one is no base64.
+/// In base64 by key.
+using ValuePieces = std::map<std::string, std::string>;
+
+/// Those of these kinds that a row names. None where one of the pieces is not there. Throws
+/// Error{kCorruptData} where one is no base64.
 [[nodiscard]] RecordValues assemble(const StoredRow& row, std::string_view kinds,
-                                    const std::map<std::string, std::string>& pieces);
+                                    const ValuePieces& pieces);
 
 // Each throws Error{kCorruptData} as the decode functions; R and F must be among `values`.
 /// Without thumbnails.

@@ -41,30 +41,34 @@ Scan scan_rows(MilvusCollections& collections) {
   return scan;
 }
 
-/// `missing`: keys of values that a scan did not find.
-void remove_without_values(const std::set<std::string>& missing, BankState& counts,
-                           MilvusCollections& collections) {
+/// `missing`: keys of values that a scan did not find. Returns the keys of what else the rows that
+/// it removes have named.
+std::vector<std::string> remove_without_values(const std::set<std::string>& missing,
+                                               BankState& counts, MilvusCollections& collections) {
   std::set<std::string> ids;
   for (const std::string& key : missing) ids.insert(id_of_key(key));
   std::vector<std::string> lost;
+  std::set<std::string> keys;
   const MilvusMoment moment = collections.now();
   for (const StoredRow& row : read_rows(collections, std::vector(ids.begin(), ids.end()), moment)) {
     const auto values = read_values(collections, std::span(&row, 1), kRecordKinds, moment);
     if (!values.front().empty()) continue;
     row.count(counts, -1);
     lost.push_back(row.id);
+    insert_keys(row, keys);
   }
   collections.erase_rows(lost);
+  return {keys.begin(), keys.end()};
 }
 
-/// `named`: keys of the values that the rows name.
-void remove_lost(std::set<std::string> named, BankState& counts, MilvusCollections& collections) {
+/// Removes the rows whose values are not there, and returns the keys of the values that no row
+/// names. `named`: keys of the values that the rows name.
+std::vector<std::string> remove_lost(std::set<std::string> named, BankState& counts,
+                                     MilvusCollections& collections) {
   std::vector<std::string> unnamed = unnamed_values(collections, named);
-  remove_without_values(named, counts, collections);
-  unnamed = without_named(collections, std::move(unnamed));
-  // Or rows that are lost later would come back as they were, and name what is erased now.
-  if (!unnamed.empty()) collections.flush();
-  collections.erase_values(unnamed);
+  const auto of_lost = remove_without_values(named, counts, collections);
+  unnamed.insert(unnamed.end(), of_lost.begin(), of_lost.end());
+  return without_named(collections, std::move(unnamed));
 }
 
 }  // namespace
@@ -79,7 +83,12 @@ bool is_as_left(const MilvusCollections& collections) {
 BankState recover(MilvusCollections& collections) {
   const BankHead head = read_head(collections, MilvusMoment::latest());
   Scan scan = scan_rows(collections);
-  if (scan.is_whole) remove_lost(std::move(scan.named), scan.counts, collections);
+  std::vector<std::string> unnamed;
+  if (scan.is_whole) unnamed = remove_lost(std::move(scan.named), scan.counts, collections);
+  // Before anything is erased: or rows that are lost later would come back as they were, and name
+  // what is erased now.
+  collections.flush();
+  collections.erase_values(unnamed);
   scan.counts.generation = head.state.generation;
   return scan.counts;
 }

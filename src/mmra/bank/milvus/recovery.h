@@ -11,8 +11,9 @@ namespace mmra::bank {
 
 /// After a writer or the server was killed: makes one row of those that are there twice, removes
 /// new records whose values are lost (whoever wrote them was not done, and writes them again) and
-/// values that no row names, and counts anew. Nothing is erased on the word of a scan alone.
-/// Returns the counts, which are the caller's to commit, with the generation as it was.
+/// values that no row names, and counts anew; then all is written out, what its last writer did not
+/// flush as well. Nothing is erased on the word of a scan alone. Returns the counts, which are the
+/// caller's to commit, with the generation as it was.
 [[nodiscard]] BankState recover(MilvusCollections& collections);
 
 /// The counts of the rows that are there.

@@ -51,12 +51,17 @@ std::span<const float> RowsWithVectors::vector(std::size_t row) const {
   return answer_.vector("vector", row, dim_);
 }
 
+MilvusRows query_rows_with_vectors(const MilvusCollections& collections, const std::string& filter,
+                                   int limit, MilvusMoment moment) {
+  std::vector<std::string> fields = row_columns();
+  fields.emplace_back("vector");
+  return collections.query_rows(filter, fields, limit, moment);
+}
+
 RowsWithVectors read_rows_with_vectors(const MilvusCollections& collections,
                                        const std::string& filter, int limit, int retrieval_dim,
                                        MilvusMoment moment) {
-  std::vector<std::string> fields = row_columns();
-  fields.emplace_back("vector");
-  return {collections.query_rows(filter, fields, limit, moment), retrieval_dim};
+  return {query_rows_with_vectors(collections, filter, limit, moment), retrieval_dim};
 }
 
 int rows_per_vector_page(int retrieval_dim) {

@@ -49,6 +49,10 @@ class RowsWithVectors {
 [[nodiscard]] RowsWithVectors read_rows_with_vectors(const MilvusCollections& collections,
                                                      const std::string& filter, int limit,
                                                      int retrieval_dim, MilvusMoment moment);
+/// The same as the server says it, for whom a damaged row is no end.
+[[nodiscard]] MilvusRows query_rows_with_vectors(const MilvusCollections& collections,
+                                                 const std::string& filter, int limit,
+                                                 MilvusMoment moment);
 /// How many of them one request asks for.
 [[nodiscard]] int rows_per_vector_page(int retrieval_dim);
 

@@ -59,8 +59,10 @@ std::int64_t first_known(const Record& labelled, const PopularityHistory* histor
 }
 
 [[noreturn]] void damaged(std::string_view id, const std::string& what) {
-  throw Error(ErrorKind::kCorruptData, "the row of the record " + in_quotes(id) + " is damaged: " +
-                                           what + "; remove it and ingest it again");
+  throw Error(ErrorKind::kCorruptData, "the row of the record " + in_quotes(id) +
+                                           " is damaged: " + what +
+                                           "; `mmra bank verify --repair` removes it, then "
+                                           "ingest it again");
 }
 
 }  // namespace
@@ -191,41 +193,41 @@ Json to_json(const StoredRow& row, std::span<const float> vector) {
           {"contents", to_text(row.values)}};
 }
 
-std::vector<StoredRow> parse_rows(const MilvusRows& rows) {
-  const auto& ids = rows.texts("id");
-  const auto& popularity = rows.numbers("popularity");
-  const auto& posted_at = rows.whole_numbers("posted_at");
-  const auto& split = rows.whole_numbers("split");
-  const auto& known_at = rows.whole_numbers("known_at");
-  const auto& first_known_at = rows.whole_numbers("first_known_at");
-  const auto& has_video = rows.whole_numbers("has_video");
-  const auto& visual_tokens = rows.whole_numbers("visual_tokens");
-  const auto& text_tokens = rows.whole_numbers("text_tokens");
-  const auto& contents = rows.texts("contents");
-  std::vector<StoredRow> parsed;
-  for (std::size_t i = 0; i < rows.num_rows(); ++i) {
-    constexpr std::int64_t kMaxTokens = std::numeric_limits<std::int32_t>::max();
-    if (split[i] < 0 || split[i] > 2) damaged(ids[i], "no split has the number it names");
-    if (visual_tokens[i] < 0 || text_tokens[i] < 0 || visual_tokens[i] > kMaxTokens ||
-        text_tokens[i] > kMaxTokens) {
-      damaged(ids[i], "fewer than no tokens");
+StoredRow parse_row(const MilvusRows& rows, std::size_t i) {
+  const std::string& id = rows.texts("id")[i];
+  const auto number = [&](const char* field) { return rows.whole_numbers(field)[i]; };
+  const auto tokens = [&](const char* field) {
+    const std::int64_t count = number(field);
+    if (count < 0 || count > std::numeric_limits<std::int32_t>::max()) {
+      damaged(id, "fewer than no tokens");
     }
-    StoredRow row;
-    row.id = ids[i];
-    if (popularity[i] >= 0.0) row.popularity = popularity[i];
-    if (posted_at[i] != kNoMoment) row.posted_at = Timestamp{posted_at[i]};
-    row.split = static_cast<Split>(split[i]);
-    row.known_at = known_at[i];
-    row.first_known_at = first_known_at[i];
-    row.has_video = has_video[i] != 0;
-    row.visual_tokens = static_cast<int>(visual_tokens[i]);
-    row.text_tokens = static_cast<int>(text_tokens[i]);
-    row.values = parse_value_names(contents[i], ids[i]);
-    if (row.find('R') == nullptr || row.find('F') == nullptr) {
-      damaged(ids[i], "it names no record or no features");
-    }
-    parsed.push_back(std::move(row));
+    return static_cast<int>(count);
+  };
+  StoredRow row;
+  row.id = id;
+  const double popularity = rows.numbers("popularity")[i];
+  if (popularity >= 0.0) row.popularity = popularity;
+  const std::int64_t posted_at = number("posted_at");
+  if (posted_at != kNoMoment) row.posted_at = Timestamp{posted_at};
+  const std::int64_t split = number("split");
+  if (split < 0 || split > 2) damaged(id, "no split has the number it names");
+  row.split = static_cast<Split>(split);
+  row.known_at = number("known_at");
+  row.first_known_at = number("first_known_at");
+  row.has_video = number("has_video") != 0;
+  row.visual_tokens = tokens("visual_tokens");
+  row.text_tokens = tokens("text_tokens");
+  row.values = parse_value_names(rows.texts("contents")[i], id);
+  if (row.find('R') == nullptr || row.find('F') == nullptr) {
+    damaged(id, "it names no record or no features");
   }
+  return row;
+}
+
+std::vector<StoredRow> parse_rows(const MilvusRows& rows) {
+  std::vector<StoredRow> parsed;
+  parsed.reserve(rows.num_rows());
+  for (std::size_t i = 0; i < rows.num_rows(); ++i) parsed.push_back(parse_row(rows, i));
   return parsed;
 }
 

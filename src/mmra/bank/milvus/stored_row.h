@@ -65,7 +65,7 @@ struct StoredRow {
   bool has_video = false;
   int visual_tokens = 0;
   int text_tokens = 0;
-  std::vector<ValueName> values;  ///< R, F, and T and O where there are any, in this order
+  std::vector<ValueName> values;  ///< R, F, and T and O where there are any; in any order
 
   [[nodiscard]] const ValueName* find(char kind) const;
   void count(BankState& state, int sign) const;
@@ -77,7 +77,8 @@ struct StoredRow {
                                   std::optional<Duration> horizon);
 
 [[nodiscard]] nlohmann::json to_json(const StoredRow& row, std::span<const float> vector);
-/// Throws Error{kCorruptData}.
+/// The `i`-th. Throws Error{kCorruptData}.
+[[nodiscard]] StoredRow parse_row(const MilvusRows& rows, std::size_t i);
 [[nodiscard]] std::vector<StoredRow> parse_rows(const MilvusRows& rows);
 
 /// A filter over the fields of a row.

@@ -1,14 +1,13 @@
 #include "mmra/bank/milvus/table_cache.h"
 
-#include <string>
 #include <system_error>
 #include <utility>
 
 #include "mmra/bank/label_table.h"
 #include "mmra/bank/milvus/bank_head.h"
 #include "mmra/bank/milvus/table_rows.h"
+#include "mmra/bank/saved_table.h"
 #include "mmra/core/error.h"
-#include "mmra/core/files.h"
 
 namespace mmra::bank {
 namespace {
@@ -54,30 +53,10 @@ CommitStamp TableCache::last_commit() const {
 
 std::shared_ptr<const BankTable> TableCache::map_or_make(const BankSchema& schema,
                                                          const CommitStamp& stamp) const {
-  if (auto table = try_map(stamp, schema.retrieval_dim)) return table;
+  if (auto table = find_saved_table(file_, stamp, schema.retrieval_dim)) return table;
   TableRows rows(schema.retrieval_dim);
   rows.append_all(collections_);
-  try {
-    make_directories(file_.parent_path());
-    rows.write(file_, stamp);
-  } catch (const Error& error) {
-    // The file is a convenience.
-    if (error.kind() != ErrorKind::kIo && error.kind() != ErrorKind::kNotFound) throw;
-    return rows.table(stamp);
-  }
-  if (auto table = try_map(stamp, schema.retrieval_dim)) return table;
-  return rows.table(stamp);
-}
-
-std::shared_ptr<const BankTable> TableCache::try_map(const CommitStamp& stamp,
-                                                     int retrieval_dim) const {
-  try {
-    std::string ignored;
-    auto table = map_vector_file(file_, stamp, ignored);
-    return table != nullptr && table->retrieval_dim() == retrieval_dim ? table : nullptr;
-  } catch (const Error&) {
-    return nullptr;
-  }
+  return rows.save(file_, stamp);
 }
 
 }  // namespace mmra::bank

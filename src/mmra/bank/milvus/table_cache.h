@@ -26,9 +26,6 @@ class TableCache {
   [[nodiscard]] CommitStamp last_commit() const;
   [[nodiscard]] std::shared_ptr<const BankTable> map_or_make(const BankSchema& schema,
                                                              const CommitStamp& stamp) const;
-  /// Null where the file is of another commit, or none that can be read.
-  [[nodiscard]] std::shared_ptr<const BankTable> try_map(const CommitStamp& stamp,
-                                                         int retrieval_dim) const;
 
   const MilvusCollections& collections_;
   std::filesystem::path file_;

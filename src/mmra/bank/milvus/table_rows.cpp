@@ -9,6 +9,7 @@
 
 #include "mmra/bank/milvus/record_reader.h"
 #include "mmra/bank/milvus/row_reader.h"
+#include "mmra/bank/saved_table.h"
 
 namespace mmra::bank {
 namespace {
@@ -63,8 +64,9 @@ std::shared_ptr<const BankTable> TableRows::table(const CommitStamp& stamp) cons
   return make_vector_table(stamp, columns_, retrieval_dim_, for_each_vector());
 }
 
-void TableRows::write(const std::filesystem::path& file, const CommitStamp& stamp) const {
-  write_vector_file(file, stamp, columns_, retrieval_dim_, for_each_vector());
+std::shared_ptr<const BankTable> TableRows::save(const std::filesystem::path& file,
+                                                 const CommitStamp& stamp) const {
+  return save_table(file, stamp, columns_, retrieval_dim_, for_each_vector());
 }
 
 ForEachVector TableRows::for_each_vector() const {

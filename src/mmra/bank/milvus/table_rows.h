@@ -23,8 +23,9 @@ class TableRows {
   void append_all(const MilvusCollections& collections);
 
   [[nodiscard]] std::shared_ptr<const BankTable> table(const CommitStamp& stamp) const;
-  /// Throws Error{kIo}.
-  void write(const std::filesystem::path& file, const CommitStamp& stamp) const;
+  /// save_table() of all of it.
+  [[nodiscard]] std::shared_ptr<const BankTable> save(const std::filesystem::path& file,
+                                                      const CommitStamp& stamp) const;
 
  private:
   [[nodiscard]] ForEachVector for_each_vector() const;
