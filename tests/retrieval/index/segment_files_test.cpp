@@ -58,6 +58,19 @@ TEST(SegmentFiles, ThatWereGivenUpGoWithTheNextCommit) {
   EXPECT_FALSE(std::filesystem::exists(files.path_of(given_up)));
 }
 
+TEST(SegmentFiles, AreLeftAloneWhileTheyAreWritten) {
+  const TemporaryDirectory bank;
+  SegmentFiles files(bank.path());
+  make_directories(index_directory(bank.path()));
+  const std::string name = files.new_name();
+  AtomicFile half(files.path_of(name));
+  half.write("half of ");
+  files.commit("HNSW32", {}, std::vector<std::string>{write_new(files)});
+  half.write("a segment");
+  half.commit();
+  EXPECT_EQ(read_file(files.path_of(name)), "half of a segment");
+}
+
 TEST(SegmentFiles, OfAListThatCannotBeReadAreThoseThatWereAdded) {
   const TemporaryDirectory bank;
   make_directories(index_directory(bank.path()));

@@ -101,11 +101,16 @@ void write_segment_list(const fs::path& bank, const SegmentList& list) {
   write_file_atomically(list_file(bank), segment_list_to_json(list));
 }
 
-void remove_other_segments(const fs::path& bank, const SegmentList& list) {
+void remove_other_segments(const fs::path& bank, const SegmentList& list,
+                           const std::set<std::string>& reserved) {
+  const auto is_reserved = [&](const std::string& name) {
+    return std::any_of(reserved.begin(), reserved.end(),
+                       [&](const std::string& one) { return name.starts_with(one); });
+  };
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(index_directory(bank), code)) {
     const std::string name = entry.path().filename().string();
-    if (name == list_file(bank).filename()) continue;
+    if (name == list_file(bank).filename() || is_reserved(name)) continue;
     if (std::find(list.files.begin(), list.files.end(), name) != list.files.end()) continue;
     std::error_code failed;
     fs::remove_all(entry.path(), failed);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,9 @@ struct SegmentList {
 [[nodiscard]] std::optional<SegmentList> read_segment_list(const std::filesystem::path& bank);
 void write_segment_list(const std::filesystem::path& bank, const SegmentList& list);
 /// Removes every file there that is not in the list; only by who holds the bank's writer's lock.
-void remove_other_segments(const std::filesystem::path& bank, const SegmentList& list);
+/// What begins with one of `reserved` stays: a segment that is written just now, and its temporary
+/// file.
+void remove_other_segments(const std::filesystem::path& bank, const SegmentList& list,
+                           const std::set<std::string>& reserved = {});
 
 }  // namespace mmra::retrieval

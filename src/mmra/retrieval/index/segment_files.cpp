@@ -58,9 +58,7 @@ SegmentList SegmentFiles::commit(const std::string& spec, std::span<const std::s
   }
   list.files.insert(list.files.end(), added.begin(), added.end());
   write_segment_list(bank_, list);
-  SegmentList in_use = list;
-  in_use.files.insert(in_use.files.end(), reserved_.begin(), reserved_.end());
-  remove_other_segments(bank_, in_use);
+  remove_other_segments(bank_, list, reserved_);
   return list;
 }
 
