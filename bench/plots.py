@@ -36,10 +36,11 @@ def main():
     peers.invert_yaxis()
     peers.set(title="A million x 128, recall@10 of 0.95 and more", xlabel="queries/s, two threads",
               xlim=(0, 1.2 * max(values)))
+    peers.locator_params(axis="x", nbins=4)
     for series, points in figures["readers"].items():
         readers.plot(*zip(*points), marker="o", label=series)
     readers.set(title="Eight readers beside 5,000 rows/s", xlabel="rows", ylabel="p50, ms")
-    readers.legend()
+    readers.legend(loc="center left")
     figure.savefig(os.path.join(ROOT, "docs", "images", "bench-indexes.png"), dpi=80)
 
 
