@@ -207,6 +207,7 @@ void measure(const Settings& settings) {
         [&](const std::stop_token& stop) { follow(*bank, settings, current, stop); });
     pipeline::IndexKeeper::Options options;
     options.ready = [&](Index index) { current.offer(std::move(index)); };
+    options.log = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
     pipeline::IndexKeeper keeper(*bank, settings.directory, std::move(options));
     const std::jthread keeping(
         [&](const std::stop_token& stop) { keep_up(keeper, current, stop); });

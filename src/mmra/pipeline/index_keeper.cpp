@@ -114,30 +114,28 @@ void IndexKeeper::update(const IndexPointer& index, const std::stop_token& stop)
       retrieval::update_index(files_, table, /*all=*/false,
                               retrieval::beside_searches(kThreads, stop), silent, index.get());
   if (report.num_made > 0) ++num_updates_;
-  IndexPointer now = options_.ready ? open(index) : nullptr;
+  IndexPointer now = options_.ready ? open(table, index) : nullptr;
   tell(report, now, "up to date");
   if (retrieval::is_worth_joining(report, join_options(*table))) want(join_, now);
 }
 
 void IndexKeeper::join(const IndexPointer& index, const std::stop_token& stop) {
   SilentProgress silent;
-  IndexPointer now = open(index);
+  // Of whoever wants it: to make a new table at this priority would keep others waiting for it.
+  IndexPointer now = open(index != nullptr ? index->table() : bank_.table(), index);
   while (now != nullptr) {
     const retrieval::IndexReport report =
         retrieval::join_segments(files_, *now, join_options(*now->table(), stop), silent);
     if (report.num_made == 0) return;
     ++num_joins_;
-    now = open(now);
+    now = open(now->table(), now);
     tell(report, now, "joined");
   }
 }
 
-/// Over the table of `read_already`, whose segments are not read again: who searches opens it over
-/// the table that it has. Over the bank's own where there is none.
-IndexKeeper::IndexPointer IndexKeeper::open(const IndexPointer& read_already) const {
-  return open_bank_index(files_.bank(),
-                         read_already != nullptr ? read_already->table() : bank_.table(), kThreads,
-                         read_already.get());
+IndexKeeper::IndexPointer IndexKeeper::open(std::shared_ptr<const bank::BankTable> table,
+                                            const IndexPointer& read_already) const {
+  return open_bank_index(files_.bank(), std::move(table), kThreads, read_already.get());
 }
 
 retrieval::IndexOptions IndexKeeper::join_options(const bank::BankTable& table,

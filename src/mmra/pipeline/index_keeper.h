@@ -73,7 +73,8 @@ class IndexKeeper {
               const std::function<void(const IndexPointer&)>& task);
   void update(const IndexPointer& index, const std::stop_token& stop);
   void join(const IndexPointer& index, const std::stop_token& stop);
-  [[nodiscard]] IndexPointer open(const IndexPointer& read_already) const;
+  [[nodiscard]] IndexPointer open(std::shared_ptr<const bank::BankTable> table,
+                                  const IndexPointer& read_already) const;
   [[nodiscard]] retrieval::IndexOptions join_options(const bank::BankTable& table,
                                                      std::stop_token stop = {}) const;
   void tell(const retrieval::IndexReport& report, const IndexPointer& index, const char* what);
