@@ -38,9 +38,9 @@ bash scripts/milvus.sh start --optional
 trap 'bash scripts/milvus.sh stop; rm -f "$log"' EXIT
 test_on_milvus() {
   bash scripts/milvus.sh answers || return 0
-  printf '%s\n' "bank_tests 0" "bank_tests 1" "bank_tests 2" "retrieval_tests 0" |
-    MMRA_TEST_MILVUS=127.0.0.1:19530 xargs -P 4 -L 1 bash -c \
-      'shards=3; [ "$0" = bank_tests ] || shards=1
+  printf '%s\n' "bank_tests "{0..5} "retrieval_tests 0" |
+    MMRA_TEST_MILVUS=127.0.0.1:19530 xargs -P 7 -L 1 bash -c \
+      'shards=6; [ "$0" = bank_tests ] || shards=1
        GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$1 "build/release/bin/$0" --gtest_filter="*/Milvus" --gtest_brief=1' || return 1
   MMRA_TEST_MILVUS=127.0.0.1:19530 MMRA_PROGRAM=$PWD/build/release/bin/mmra PYTHONDONTWRITEBYTECODE=1 \
     python3 tests/cli/ranks_test.py Ranks.test_an_ingest_onto_a_server_is_that_of_one_process || [ $? = 77 ]
