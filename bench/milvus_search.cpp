@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "clustered_records.h"
 #include "clustered_table.h"
 #include "measured.h"
 #include "mmra/bank/memory_bank.h"
@@ -185,14 +186,7 @@ void compare_batches(const bank::BankTable& table, const bank::MilvusAddress& ad
 /// erases them, as what a killed writer left.)
 void fill(const NumberedTable& table, const bank::MilvusAddress& address,
           const std::string& index) {
-  bank::BankSchema schema;
-  schema.encoders_name = "made";
-  schema.encoders_fingerprint = "made";
-  schema.num_frames = 1;
-  schema.visual_dim = 1;
-  schema.text_dim = 1;
-  schema.retrieval_dim = static_cast<int>(kMadeDim);
-  const auto server = bank::create_bank(address.text(), schema);
+  const auto server = bank::create_bank(address.text(), schema_of(static_cast<int>(kMadeDim)));
   bank::MilvusClient client(address, bank::milvus_options_from_environment());
   const Stopwatch watch;
   const std::size_t per_request = kFloatsPerRequest / kMadeDim;
