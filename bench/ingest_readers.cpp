@@ -197,6 +197,7 @@ void measure(const Settings& settings) {
   current.set({empty, pipeline::open_bank_index(settings.directory, empty, 1)});
   Latencies latencies;
   std::vector<std::jthread> readers;
+  readers.reserve(static_cast<std::size_t>(settings.num_readers));
   for (int i = 0; i < settings.num_readers; ++i) {
     readers.emplace_back([&, i](const std::stop_token& stop) {
       read(current, table, settings, static_cast<std::size_t>(i) * 97, latencies, stop);
