@@ -1,9 +1,12 @@
 #include "mmra/core/threads.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace mmra {
@@ -20,6 +23,20 @@ TEST(ParallelFor, VisitsEveryIndexOnce) {
       for (const auto& visit : visits) EXPECT_EQ(visit, 1);
     }
   }
+}
+
+TEST(Priority, IsLoweredOfOneThreadAlone) {
+  const auto priority = [] { return getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())); };
+  const int before = priority();
+  int lowered = before;
+  std::thread([&] {
+    lower_priority_of_this_thread();
+    lowered = priority();
+  }).join();
+  if (before < 19) {
+    EXPECT_GT(lowered, before);
+  }
+  EXPECT_EQ(priority(), before);
 }
 
 TEST(ParallelFor, RethrowsTheFirstFailure) {

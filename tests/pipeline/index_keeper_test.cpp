@@ -39,11 +39,11 @@ bank::BankSchema small_schema() {
 
 class IndexKeepers : public ::testing::Test {
  protected:
-  void fill() {
+  void fill(std::size_t first = 0) {
     std::mt19937 random(7);
     std::normal_distribution<float> normal;
     std::vector<bank::StoredRecord> records;
-    for (std::size_t row = 0; row < kRows; ++row) {
+    for (std::size_t row = first; row < first + kRows; ++row) {
       bank::StoredRecord stored;
       stored.record.id = "r" + std::to_string(10'000 + row);
       stored.record.title = "a title";
@@ -87,12 +87,26 @@ TEST_F(IndexKeepers, PutNewRowsIntoTheIndexWhileTheirWriterGoesOn) {
 
 TEST_F(IndexKeepers, PutIntoTheIndexWhatCameWhileTheyWereAtWork) {
   reindex_bank(*bank_, directory_.path() / "bank", "IVF8,Flat", {}, silent_);
-  IndexKeeper keeper(*bank_, directory_.path() / "bank", {});
+  std::promise<void> is_at_work;
+  std::promise<void> may_go_on;
+  IndexKeeper::Options options;
+  options.ready = [&, is_first = true](const IndexKeeper::IndexPointer&) mutable {
+    if (!std::exchange(is_first, false)) return;
+    is_at_work.set_value();
+    may_go_on.get_future().wait();
+  };
+  IndexKeeper keeper(*bank_, directory_.path() / "bank", std::move(options));
   fill();
-  // Each of them may come while the one before is under way, and then nothing more comes.
-  for (int i = 0; i < 3; ++i) keeper.note(kRows);
-  while (num_indexed() < kRows) std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_GE(keeper.num_updates(), 1U);
+  keeper.note(kRows);
+  is_at_work.get_future().wait();
+  EXPECT_EQ(num_indexed(), kRows);
+  fill(kRows);
+  keeper.note(kRows);  // and then nothing more comes
+  may_go_on.set_value();
+  for (int i = 0; i < 1500 && num_indexed() == kRows; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_EQ(num_indexed(), 2 * kRows);
 }
 
 TEST_F(IndexKeepers, JoinSegmentsThatHaveBecomeManyAndSayWhatSearchesMayGoBy) {

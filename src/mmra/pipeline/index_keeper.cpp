@@ -98,7 +98,9 @@ void IndexKeeper::do_all(Work& work, const std::stop_token& stop,
     }
     const std::scoped_lock lock(mutex_);
     work.is_under_way = false;
-    if (has_failed) work.not_before = Clock::now() + kBetweenFailures;
+    if (!has_failed) continue;
+    work.is_wanted = false;
+    work.not_before = Clock::now() + kBetweenFailures;
   }
 }
 

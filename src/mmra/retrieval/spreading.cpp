@@ -30,6 +30,11 @@ MMRA_VECTORISED void transform(float* values, std::size_t size) {
   }
 }
 
+void rotate(std::span<float> part, std::span<const float> factors) {
+  for (std::size_t i = 0; i < part.size(); ++i) part[i] *= factors[i];
+  transform(part.data(), part.size());
+}
+
 /// Plus or minus what makes the transform one that keeps lengths.
 std::vector<float> drawn_factors(std::size_t size, std::mt19937& random) {
   const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(size)));
@@ -44,22 +49,18 @@ Spreading::Spreading(std::size_t dim) : dim_(dim), length_(std::bit_floor(dim)) 
   std::mt19937 random(1);
   of_the_first_ = drawn_factors(length_, random);
   if (length_ < dim_) of_the_last_ = drawn_factors(length_, random);
-  // Of lengths, each factor and each sum is off by a part in 2²⁴ at most, and so is the factor.
+  // The factors are rounded, so are the products with them and the sums of each step: each changes
+  // a vector by a part of its length in 2²⁴ at most.
   const int num_roundings = static_cast<int>(std::bit_width(length_)) + 2;
   const double of_a_vector = (length_ < dim_ ? 2 : 1) * num_roundings * 0x1.0p-24 * 1.01;
   error_ = 2.0 * of_a_vector + of_a_vector * of_a_vector;
 }
 
 void Spreading::apply(std::span<const float> vector, std::span<float> to) const {
-  if (to.data() != vector.data()) std::copy(vector.begin(), vector.end(), to.begin());
+  std::copy(vector.begin(), vector.end(), to.begin());
   if (length_ == 0) return;
   rotate(to.first(length_), of_the_first_);
   if (length_ < dim_) rotate(to.last(length_), of_the_last_);
-}
-
-void Spreading::rotate(std::span<float> part, std::span<const float> factors) const {
-  for (std::size_t i = 0; i < part.size(); ++i) part[i] *= factors[i];
-  transform(part.data(), part.size());
 }
 
 bool Spreading::is_worth_it(std::span<const float> vectors, std::size_t dim) {

@@ -10,12 +10,13 @@ namespace mmra::retrieval {
 /// were: signs that are drawn once, then the Walsh-Hadamard transform, as in Ailon and Chazelle,
 /// "The fast Johnson-Lindenstrauss transform" (SIAM Journal on Computing 39, 2009). Inner products
 /// of two vectors that are both rotated are their own, to within rounding; but codes of as many
-/// bits lie much nearer to a vector whose components are alike.
+/// bits lie much nearer to a vector whose components are alike. (FAISS has random rotations too, by
+/// a whole matrix: d² products a vector, not d log d.)
 class Spreading {
  public:
   explicit Spreading(std::size_t dim);
 
-  /// Of a vector of `dim` components. May be in place.
+  /// Of a vector of `dim` components.
   void apply(std::span<const float> vector, std::span<float> to) const;
   /// |q·t − q'·t'| is at most this times |q||t|, of any two and what apply() makes of them.
   [[nodiscard]] double error() const { return error_; }
@@ -25,8 +26,6 @@ class Spreading {
   [[nodiscard]] static bool is_worth_it(std::span<const float> vectors, std::size_t dim);
 
  private:
-  void rotate(std::span<float> part, std::span<const float> factors) const;
-
   std::size_t dim_;
   std::size_t length_;  ///< of a transform: the largest power of two that is at most dim
   std::vector<float> of_the_first_;  ///< factors of the transform of the first components

@@ -36,6 +36,7 @@ struct UpdatePlan {
 [[nodiscard]] std::vector<std::size_t> segments_to_join(const SegmentedIndex& index,
                                                         std::size_t least_rows,
                                                         std::size_t rows_per_segment);
+/// The rows of those; nothing where it is not worth it.
 [[nodiscard]] UpdatePlan plan_join(const SegmentedIndex& index, std::size_t least_rows,
                                    std::size_t rows_per_segment);
 
